@@ -1,0 +1,184 @@
+r"""CGCNN, the crystal graph convolutional neural network.
+
+T. Xie and J. C. Grossman, Phys. Rev. Lett. 120, 145301 (2018), and https://github.com/txie-93/cgcnn.
+
+Atom i starts from the 92 entries f_i of a table of element properties, its edges to the k nearest neighbours
+from Gaussians of the distance with centres μ_m = 0, Δ, 2Δ, ... up to the radius:
+
+    v_i = W_e f_i + b_e                                                            (convolution 0)
+    u_ij,m = exp(-(d_ij - μ_m)² / Δ²)
+    [z_f ‖ z_s]_ij = BN₁(W [v_i ‖ v_j ‖ u_ij] + b)                                 (W_f, W_s in one matrix)
+    v_i ← softplus(v_i + BN₂(Σ_j σ(z_f,ij) ⊙ softplus(z_s,ij)))                    (Eq. 5 with BN)
+    h = softplus(W_1 softplus(mean_i v_i) + b_1),  then softplus layers,  y = W_y h + b_y
+
+BN₁ takes its statistics over all edges of the batch, padding included: an atom with fewer than k neighbours
+within the radius gets edges to atom 0 of its crystal at distance radius + 1 Å, messages as any other.
+
+What differs from the published code:
+- W [v_i ‖ v_j ‖ u_ij] is computed as W_i v_i + W_j v_j + W_u u_ij, the first two per atom: the same function
+  with less work.
+- Neighbours at equal distance are cut at the k-th by a fixed rule (see `baselines.graph_cache.k_nearest`),
+  not by the order in which the search happened to find them.
+- A batch of one atom uses the running statistics in BN₂ while training, where the published code stops.
+- Regression only: the classification head with dropout is left out.
+
+What is as published and worth knowing: the atom table ends at Z = 100 and has equal rows for La and Ce; Sm
+and Gd; Ho and Er; Th and Np; Am and Cm; Bk, Cf, Es and Fm, which the model cannot tell apart. Cutting a shell
+of equal distances at the k-th neighbour, and padding with atom 0, can make a prediction depend on the
+order of the atoms.
+"""
+
+import csv
+import math
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from baselines.graph_batch import GraphBatch
+
+BLOCKS = {  # columns of cgcnn_atoms.csv and the width of each one-hot block; 92 entries in all
+    "group": 19,
+    "period": 7,
+    "electronegativity": 10,
+    "covalent_radius": 10,
+    "valence_electrons": 12,
+    "ionization_energy": 10,
+    "electron_affinity": 10,
+    "block": 4,
+    "atomic_volume": 10,
+}
+LAST_ELEMENT = 100
+
+
+@dataclass(frozen=True)
+class CGCNNConfig:
+    """Settings of CGCNN; the defaults are those of the published code, whose names stand behind.
+
+    Raises:
+        ValueError: a value is outside its range; the message names field, range and value.
+    """
+
+    node_width: int = 64  # atom_fea_len
+    conv_layers: int = 3  # n_conv
+    hidden_width: int = 128  # h_fea_len
+    hidden_layers: int = 1  # n_h
+    neighbours: int = 12  # max_num_nbr, k
+    radius: float = 8.0  # radius, in Å
+    distance_step: float = 0.2  # step, Δ in Å: spacing and width of the Gaussians
+    targets: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("node_width", "conv_layers", "hidden_width", "hidden_layers", "neighbours", "targets"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
+        if not 0 < self.radius < math.inf:
+            raise ValueError(f"radius: expected a length above 0 Å, got {self.radius!r}")
+        if not 0 < self.distance_step <= self.radius:
+            raise ValueError(
+                f"distance_step: expected above 0 and at most the radius of {self.radius} Å, "
+                f"got {self.distance_step!r}"
+            )
+
+
+class CGCNN(nn.Module):
+    """Takes a `GraphBatch` with `config.neighbours` edges per atom, returns (crystals, targets)."""
+
+    atom_table: Tensor
+    centers: Tensor
+
+    def __init__(self, config: CGCNNConfig) -> None:
+        super().__init__()
+        self.config = config
+        # Constants, not part of the state: f (Z, 92), and the centres in units of Δ, exact in any dtype.
+        self.register_buffer("atom_table", atom_table(), persistent=False)
+        centers = torch.arange(gaussian_count(config.radius, config.distance_step), dtype=torch.float32)
+        self.register_buffer("centers", centers, persistent=False)
+        width = config.node_width
+        self.embedding = nn.Linear(self.atom_table.shape[1], width)
+        self.convolutions = nn.ModuleList(Convolution(width, len(centers)) for _ in range(config.conv_layers))
+        self.conv_to_hidden = nn.Linear(width, config.hidden_width)
+        self.hidden = nn.ModuleList(
+            nn.Linear(config.hidden_width, config.hidden_width) for _ in range(config.hidden_layers - 1)
+        )
+        self.output = nn.Linear(config.hidden_width, config.targets)
+
+    def forward(self, batch: GraphBatch) -> Tensor:
+        """Predictions in scaled units, (crystals, targets).
+
+        Raises:
+            ValueError: an element beyond Z = 100, or another number of edges than neighbours per atom.
+        """
+        self._check(batch)
+        v = self.embedding(self.atom_table[batch.numbers])
+        u = torch.exp(-((batch.edge_distances[:, None] / self.config.distance_step - self.centers) ** 2))
+        for convolution in self.convolutions:
+            v = convolution(v, u, batch.edge_neighbors)
+        crystal = torch.segment_reduce(v, "mean", lengths=batch.sizes)
+        h = F.softplus(self.conv_to_hidden(F.softplus(crystal)))
+        for layer in self.hidden:
+            h = F.softplus(layer(h))
+        return self.output(h)
+
+    def _check(self, batch: GraphBatch) -> None:
+        highest = int(batch.numbers.max())
+        if highest > LAST_ELEMENT:
+            raise ValueError(f"numbers: CGCNN expected elements up to Z = {LAST_ELEMENT}, got Z = {highest}")
+        atoms, k = len(batch.numbers), self.config.neighbours
+        if len(batch.edge_neighbors) != atoms * k:
+            raise ValueError(
+                f"edge_neighbors: expected {k} edges for each of {atoms} atoms, got "
+                f"{len(batch.edge_neighbors)} edges; cut the batches by KNearestBatches with neighbours={k}"
+            )
+
+
+class Convolution(nn.Module):
+    """One graph convolution: gated messages from k edges per atom, added to the atom's features."""
+
+    def __init__(self, width: int, gaussians: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2 * width + gaussians, 2 * width)
+        self.edge_norm = nn.BatchNorm1d(2 * width)  # BN₁
+        self.atom_norm = nn.BatchNorm1d(width)  # BN₂
+
+    def forward(self, v: Tensor, u: Tensor, neighbors: Tensor) -> Tensor:
+        """`v` (atoms, width), `u` (atoms k, Gaussians), `neighbors` (atoms k,) -> (atoms, width)."""
+        atoms, width = v.shape
+        w_i, w_j, w_u = self.linear.weight.split([width, width, u.shape[1]], dim=1)
+        z = F.linear(u, w_u, self.linear.bias) + F.embedding(neighbors, F.linear(v, w_j))
+        z = z.view(atoms, -1, 2 * width) + F.linear(v, w_i)[:, None]
+        z_f, z_s = self.edge_norm(z.flatten(0, 1)).view_as(z).chunk(2, dim=-1)
+        message = (torch.sigmoid(z_f) * F.softplus(z_s)).sum(dim=1)
+        return F.softplus(v + self._normalized(message))
+
+    def _normalized(self, message: Tensor) -> Tensor:
+        n = self.atom_norm
+        if self.training and len(message) == 1:  # a single atom has no variance
+            return F.batch_norm(message, n.running_mean, n.running_var, n.weight, n.bias, eps=n.eps)
+        return n(message)
+
+
+def gaussian_count(radius: float, step: float) -> int:
+    """Number of centres 0, Δ, 2Δ, ... up to the first that is not below the radius (both in Å)."""
+    return math.ceil(radius / step - 1e-9) + 1
+
+
+@cache
+def _atom_rows() -> tuple[tuple[int, ...], ...]:
+    text = files("baselines").joinpath("cgcnn_atoms.csv").read_text(encoding="utf-8")
+    rows = [(0,) * sum(BLOCKS.values())]  # Z = 0 is no element
+    for row in csv.DictReader(line for line in text.splitlines() if not line.startswith("#")):
+        entries = []
+        for name, width in BLOCKS.items():
+            entries += [int(row[name] == str(position)) for position in range(width)]
+        rows.append(tuple(entries))
+    return tuple(rows)
+
+
+def atom_table() -> Tensor:
+    """The element properties f of CGCNN, shape (101, 92), zeros and ones; row Z, row 0 is empty."""
+    return torch.tensor(_atom_rows(), dtype=torch.float32)

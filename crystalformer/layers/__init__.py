@@ -1,0 +1,5 @@
+"""Small layers shared by the Crystalformer and the baselines.
+
+segments.py       sums and means over contiguous ranges of rows, such as the atoms of a crystal
+radial_basis.py   functions of a distance that turn one number into a feature vector
+"""

@@ -1,0 +1,190 @@
+"""The periodic images each atom attends to, and their distances.
+
+Image n of atom j lies at p_j(n) = p_j + n_1 l_1 + n_2 l_2 + n_3 l_3. The sum over n is infinite; two
+conventions say where it ends, both from the authors' implementation:
+
+* a fixed box: |n_d| <= R for d = 1, 2, 3;
+* "adaptive": a box for each query atom i and head h,
+  |n_d| <= R_d = max(2, ceil((3.5 sigma_ih + 0.01 Å) |l*_d| / 2 pi)),
+  where l*_d are the reciprocal vectors. |l*_d| / 2 pi is one over the spacing of the lattice planes that n_d
+  counts, so the box holds a ball of about 3.5 sigma (Sec. 3.2 of the paper has the same rule without the
+  0.01 Å).
+
+sigma_ih differs between blocks, heads and training steps, but it is below sigma_max. One list for the
+largest box is therefore made once per batch, and each image carries its *reach*: the cutoff above which the
+box of a head includes it. The box test for all three directions becomes one comparison,
+
+    |n_d| <= ceil(c |l*_d| / 2 pi)  <=>  c > (|n_d| - 1) 2 pi / |l*_d|,   c = 3.5 sigma + 0.01 Å.
+
+Images are left out of the list where their Gaussian cannot matter: next to the nearest image of the same
+pair (i, j), which has the same q_i.k_j, they weigh less than the rounding error of one number even at
+sigma_max.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from crystalformer.layers.radial_basis import GaussianBasis
+from crystalformer.layers.segments import segment_ids, segment_offsets
+from crystalformer.model.tiles import Tiles, pack_tiles
+
+CUTOFF_SIGMAS = 3.5
+CUTOFF_MARGIN = 0.01  # Å
+MINIMUM_BOX = 2  # of the adaptive rule
+MAX_CELLS = 2_000_000  # cells of one box; more come from a lattice that is flat or in the wrong unit
+CHUNK = 2**22  # distances computed at a time, which bounds the memory of large cells
+
+
+@dataclass(frozen=True)
+class ImageList:
+    """All images of all query atoms of a batch, sorted by (query i, key j, cell n).
+
+    | field | shape | unit | meaning |
+    |---|---|---|---|
+    | `sizes` | (crystals,) int64 | - | atoms per crystal |
+    | `offsets` | (atoms + 1,) int64 | - | the images of atom i are rows offsets[i] to offsets[i+1] |
+    | `pair_sizes` | (pairs,) int64 | - | images of each pair (i, j); pairs sorted by (i, j) |
+    | `key` | (images,) int64 | - | atom j in the batch |
+    | `cell` | (images, 3) int64 | - | n |
+    | `distance` | (images,) | Å | r = abs(p_j(n) - p_i) |
+    | `reach` | (images,) or None | Å | cutoff above which a head includes the image; None: always |
+
+    `sigma_max` (Å) bounds sigma_ih; `basis` is b(r) of the value encoding, None in the simplified model.
+    """
+
+    sizes: Tensor
+    offsets: Tensor
+    pair_sizes: Tensor
+    key: Tensor
+    cell: Tensor
+    distance: Tensor
+    reach: Tensor | None
+    sigma_max: float
+    basis: GaussianBasis | None
+
+    @cached_property
+    def tiles(self) -> Tiles:
+        """The padded view; made when first asked for, shared by all blocks of a forward pass."""
+        far = 1e3 * self.sigma_max  # exp(-far^2 / (2 sigma^2)) is 0 in any floating-point format
+        return pack_tiles(self.sizes, self.pair_sizes, self.distance, self.reach, self.basis, far)
+
+
+def list_images(
+    positions: Tensor,
+    lattices: Tensor,
+    sizes: Tensor,
+    lattice_range: int | str,
+    sigma_max: float,
+    basis: GaussianBasis | None = None,
+) -> ImageList:
+    """Lists the images of a batch for a range rule.
+
+    Distances are differentiable in positions and lattices; which images are listed is not.
+
+    Args:
+        positions: (atoms, 3) in Å, not necessarily inside the cell; n counts from where the atoms are.
+        lattices: (crystals, 3, 3) in Å, rows are l_1, l_2, l_3, of either handedness.
+        sizes: (crystals,) int64.
+        lattice_range: R of a fixed box, or "adaptive".
+        sigma_max: upper bound of sigma_ih in Å.
+        basis: radial basis of the value encoding.
+
+    Raises:
+        ValueError: a lattice has no volume, or one so small that its box has too many cells.
+    """
+    planes = _planes_per_angstrom(lattices.detach())
+    query_keys, cells, reaches, pair_sizes = [], [], [], []
+    first_atom = 0
+    for crystal, size in enumerate(sizes.tolist()):
+        box = _box(planes[crystal], lattice_range, sigma_max, crystal)
+        atoms = slice(first_atom, first_atom + size)
+        listed, counts = _listed(positions.detach()[atoms], lattices.detach()[crystal], box, sigma_max)
+        query_keys.append(listed[:, :2] + first_atom)
+        cells.append(box[listed[:, 2]])
+        reaches.append(_reach(box, planes[crystal])[listed[:, 2]])
+        pair_sizes.append(counts)
+        first_atom += size
+    query, key = torch.cat(query_keys).unbind(1)
+    cell = torch.cat(cells)
+    return ImageList(
+        sizes=sizes,
+        offsets=segment_offsets(torch.bincount(query, minlength=len(positions))),
+        pair_sizes=torch.cat(pair_sizes),
+        key=key,
+        cell=cell,
+        distance=_distances(positions, lattices, sizes, query, key, cell),
+        reach=torch.cat(reaches) if lattice_range == "adaptive" else None,
+        sigma_max=sigma_max,
+        basis=basis,
+    )
+
+
+def _planes_per_angstrom(lattices: Tensor) -> Tensor:
+    """|l*_d| / 2 pi, one over the spacing of the lattice planes d, in 1/Å; (crystals, 3)."""
+    flat = torch.linalg.det(lattices) == 0
+    if bool(flat.any()):
+        raise ValueError(f"lattices: expected a volume above 0, got 0 in crystal {int(flat.nonzero()[0])}")
+    return torch.linalg.inv(lattices).norm(dim=1)  # the columns of the inverse are l*_d / 2 pi
+
+
+def _box(planes: Tensor, lattice_range: int | str, sigma_max: float, crystal: int) -> Tensor:
+    """Cells n of the largest box that any head can have, (cells, 3) int64."""
+    if lattice_range == "adaptive":
+        cutoff = CUTOFF_SIGMAS * sigma_max + CUTOFF_MARGIN
+        ranges = [max(MINIMUM_BOX, math.ceil(cutoff * per_angstrom)) for per_angstrom in planes.tolist()]
+    else:
+        ranges = [int(lattice_range)] * 3
+    count = math.prod(2 * r + 1 for r in ranges)
+    if count > MAX_CELLS:
+        raise ValueError(
+            f"lattices: expected cells of some tenths of Å or more in every direction, got plane "
+            f"spacings of {[round(1 / p, 4) for p in planes.tolist()]} Å in crystal {crystal} ({count} cells)"
+        )
+    axes = [torch.arange(-r, r + 1, device=planes.device) for r in ranges]
+    return torch.cartesian_prod(*axes)
+
+
+def _listed(positions: Tensor, lattice: Tensor, box: Tensor, sigma_max: float) -> tuple[Tensor, Tensor]:
+    """Images of one crystal that can matter.
+
+    Returns:
+        (images, 3) int64 rows of (query atom, key atom, row of the box), sorted; and the number of images
+        of each pair (i, j), (atoms * atoms,) int64.
+    """
+    # the smallest box of any head: its nearest image is summed by every head that sums the pair at all
+    inner = (box.abs() <= MINIMUM_BOX).all(1)
+    shifts = (box.to(lattice.dtype) @ lattice).T
+    below_rounding = 2 * sigma_max**2 * math.log(1 / torch.finfo(positions.dtype).eps)
+    rows_at_a_time = max(1, CHUNK // (len(positions) * len(box)))
+    listed, counts = [], []
+    for rows in torch.arange(len(positions), device=box.device).split(rows_at_a_time):
+        offsets = (positions - positions[rows].unsqueeze(1)).unbind(2)
+        squared = positions.new_zeros(len(rows), len(positions), len(box))
+        for offset, shift in zip(offsets, shifts, strict=True):
+            squared += (offset.unsqueeze(-1) + shift).square_()
+        nearest = squared[..., inner].amin(-1, keepdim=True)
+        keep = squared <= nearest + below_rounding
+        counts.append(keep.sum(-1).flatten())
+        found = keep.nonzero()
+        found[:, 0] += rows[0]
+        listed.append(found)
+    return torch.cat(listed), torch.cat(counts)
+
+
+def _reach(box: Tensor, planes: Tensor) -> Tensor:
+    """Cutoff in Å above which the adaptive box of a head includes each cell; 0 for |n_d| <= 2."""
+    steps = box.abs()
+    return torch.where(steps > MINIMUM_BOX, (steps - 1) / planes, 0.0).amax(1)
+
+
+def _distances(
+    positions: Tensor, lattices: Tensor, sizes: Tensor, query: Tensor, key: Tensor, cell: Tensor
+) -> Tensor:
+    """|p_j(n) - p_i| in Å; its gradient at 0, an atom's distance to itself, is 0."""
+    crystal = segment_ids(sizes)[query]
+    shift = torch.einsum("mc,mcx->mx", cell.to(positions.dtype), lattices[crystal])
+    return torch.linalg.vector_norm(positions[key] - positions[query] + shift, dim=1)

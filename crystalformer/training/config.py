@@ -1,0 +1,63 @@
+"""`TrainConfig`: how a model is trained, whatever the model.
+
+The defaults are the recipe of Crystalformer (Taniai et al., ICLR 2024, Sec. 5.1 and the released
+configuration), which serves as the common recipe of a comparison.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+LOSSES = ("l1", "mse", "smooth_l1")
+OPTIMIZERS = ("adamw", "adam", "sgd")
+SCHEDULES = ("inverse_sqrt", "constant")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of one training run.
+
+    Raises:
+        ValueError: a value is outside its range; the message names field, range and value.
+    """
+
+    epochs: int = 500
+    batch_size: int = 128
+    lr: float = 5e-4
+    loss: Literal["l1", "mse", "smooth_l1"] = "l1"  # on targets scaled by training statistics
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    beta1: float = 0.9  # of Adam; the momentum of SGD
+    beta2: float = 0.98
+    weight_decay: float = 1e-5  # not applied to biases
+    schedule: Literal["inverse_sqrt", "constant"] = "inverse_sqrt"  # lr sqrt(T / (T + t)), t in steps
+    schedule_steps: int = 4000  # T
+    clip_norm: float = 1.0  # bound on the gradient norm; 0 switches clipping off
+    swa_epochs: int | None = None  # weights averaged over the last epochs; None: a tenth of them
+
+    def __post_init__(self) -> None:
+        _check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
+        _check(self.batch_size >= 1, "batch_size", "at least 1 crystal", self.batch_size)
+        _check(self.lr > 0, "lr", "above 0", self.lr)
+        _check(self.loss in LOSSES, "loss", f"one of {', '.join(LOSSES)}", self.loss)
+        _check(self.optimizer in OPTIMIZERS, "optimizer", f"one of {', '.join(OPTIMIZERS)}", self.optimizer)
+        _check(0 <= self.beta1 < 1, "beta1", "in [0, 1)", self.beta1)
+        _check(0 <= self.beta2 < 1, "beta2", "in [0, 1)", self.beta2)
+        _check(self.weight_decay >= 0, "weight_decay", "at least 0", self.weight_decay)
+        _check(self.schedule in SCHEDULES, "schedule", f"one of {', '.join(SCHEDULES)}", self.schedule)
+        _check(self.schedule_steps >= 1, "schedule_steps", "at least 1 step", self.schedule_steps)
+        _check(self.clip_norm >= 0, "clip_norm", "at least 0", self.clip_norm)
+        _check(
+            self.swa_epochs is None or 0 <= self.swa_epochs <= self.epochs,
+            "swa_epochs",
+            f"from 0 to the {self.epochs} epochs of the run",
+            self.swa_epochs,
+        )
+
+    @property
+    def averaged_epochs(self) -> int:
+        """Number of last epochs whose weights are averaged (SWA); 0 for none."""
+        return self.epochs // 10 if self.swa_epochs is None else self.swa_epochs
+
+
+def _check(holds: bool, name: str, expected: str, value: object) -> None:
+    if not holds:
+        raise ValueError(f"{name}: expected {expected}, got {value!r}")

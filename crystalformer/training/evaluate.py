@@ -1,0 +1,32 @@
+"""Predictions of a model in the target's unit, with the crystals they belong to."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from crystalformer.data.batch import CrystalBatch
+from crystalformer.data.targets import TargetScaler
+
+
+def predict(
+    model: nn.Module,
+    make_batch: Callable[[np.ndarray], CrystalBatch],
+    batches: Sequence[np.ndarray],
+    scaler: TargetScaler,
+    device: torch.device | str = "cpu",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Store rows (crystals,) and predictions (crystals, targets) in physical units.
+
+    The rows come in the order of `batches`; the model is left in the mode it was in.
+    """
+    training = model.training
+    model.eval()
+    rows, outputs = [], []
+    with torch.inference_mode():
+        for indices in batches:
+            outputs.append(model(make_batch(indices).to(device)).double().cpu().numpy())
+            rows.append(indices)
+    model.train(training)
+    return np.concatenate(rows), scaler.unscale(np.concatenate(outputs))

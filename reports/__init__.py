@@ -1,0 +1,14 @@
+"""From run folders to tables, figures and one offline page: `python -m reports RUN [RUN ...] [--out DIR]`.
+
+A run folder is the only input: nothing is retrained, and neither torch, Ray nor pymatgen is needed. Read in
+this order:
+
+1. `run_folder`: one folder, checked; every error recomputed from the stored predictions.
+2. `load`: several folders as tidy frames, with the seeds that are missing.
+3. `published`: errors from the literature, under our names of models and targets.
+4. `comparison`: is the best model really better? A paired test over crystals.
+5. `mae_table`: the one frame behind every table.
+6. `rounding`, `render`: that frame as Markdown, LaTeX and CSV.
+7. `figures`, `html`: the pictures and the page.
+8. `build`: all of it, put in place at once or not at all.
+"""

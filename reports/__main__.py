@@ -1,0 +1,44 @@
+"""`python -m reports RUN [RUN ...] [--out DIR]`: builds a report from run folders; see `reports.build`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from reports.build import build
+from reports.run_folder import ReportError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 the report could not be written, 2 the input is wrong. One line on standard
+    error says why.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m reports",
+        description="Build tables, figures and a page from run folders, and from nothing else.",
+    )
+    parser.add_argument(
+        "runs", metavar="RUN", nargs="+", type=Path, help="a run folder, such as runs/quickstart"
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, help="where the report goes (default: RUN/report, for one run)"
+    )
+    options = parser.parse_args(arguments)
+    if options.out is None and len(options.runs) > 1:
+        return _fail("--out: expected a folder for the report of several runs, got none", 2)
+    try:
+        out = build(options.runs, options.out or options.runs[0] / "report")
+    except ReportError as error:
+        return _fail(str(error), 2)
+    except OSError as error:
+        return _fail(f"the report could not be written: {error}", 1)
+    print(f"report: {out / 'index.html'}")
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"reports: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

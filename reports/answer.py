@@ -1,0 +1,112 @@
+"""What was found, in a sentence or two: which model is best, by how much, and whether the evidence
+supports it.
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from reports.comparison import Comparison
+from reports.load import Results
+from reports.mae_table import MaeTable, Task
+from reports.rounding import p_value, significant, with_sd
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`headline`: the answer itself. `detail`: its evidence and limits."""
+
+    headline: str
+    detail: str
+
+
+def answers(table: MaeTable, results: Results) -> list[Answer]:
+    """One answer per task; where nothing was retrained yet, what the search has so far."""
+    if not table.tasks:
+        return [_unfinished(results)]
+    return [_answer(table, task) for task in table.tasks]
+
+
+def _answer(table: MaeTable, task: Task) -> Answer:
+    rows = table.measured(task)
+    split = "test" if "test" in set(rows["split"]) else "val"
+    ranked = rows[rows["split"] == split].sort_values("mae", kind="stable")
+    best = ranked.iloc[0]
+    crystals = f"{int(best['crystals']):,} {'test' if split == 'test' else 'validation'} crystals"
+    error = f"a mean absolute error of {_value(best)} on {crystals}"
+    reached = f"{best['candidate']} predicts {task.target} with {error}"
+    if len(ranked) == 1:
+        return Answer(
+            f"{reached}.",
+            f"{_seeds(best)} No other model was retrained, so there is nothing to compare it with.",
+        )
+    second = ranked.iloc[1]
+    gap = second["mae"] - best["mae"]
+    share = f"{significant(100 * gap / second['mae'], 2)} %"
+    headline = f"{reached}, {share} below {second['candidate']} ({_value(second)})."
+    comparison = table.comparisons[task, split]
+    if comparison is None:
+        verdict = "The models were not evaluated on the same crystals, so the difference was not tested."
+    else:
+        verdict = _verdict(comparison)
+    return Answer(headline, f"{verdict} {_seeds(best)} {_validation(table, task, best)}".strip())
+
+
+def _verdict(comparison: Comparison) -> str:
+    nearest = comparison.rivals[0]
+    weakest = max(comparison.rivals, key=lambda rival: rival.p)
+    if comparison.supported:
+        against = (
+            nearest.candidate
+            if len(comparison.rivals) == 1
+            else f"each of the {len(comparison.rivals)} other models"
+        )
+        return f"A paired test over the crystals supports the difference to {against} ({p_value(weakest.p)})."
+    unsupported = ", ".join(
+        f"{rival.candidate} ({p_value(rival.p)})" for rival in comparison.rivals if rival.p >= 0.05
+    )
+    return (
+        f"A paired test over the crystals does not support a difference to {unsupported}: read it as a tie."
+    )
+
+
+def _validation(table: MaeTable, task: Task, best: pd.Series) -> str:
+    rows = table.measured(task)
+    validation = rows[rows["split"] == "val"].sort_values("mae", kind="stable")
+    leader = validation.iloc[0]
+    if leader["candidate"] == best["candidate"]:
+        return f"It is also the best on validation ({_value(leader)})."
+    return f"On validation {leader['candidate']} is ahead ({_value(leader)})."
+
+
+def _value(row: pd.Series) -> str:
+    value, sd = with_sd(row["mae"], row["sd"])
+    unit = f" {row['unit']}" if isinstance(row["unit"], str) else ""
+    return f"{value}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{sd}{unit}" if sd else f"{value}{unit}"
+
+
+def _seeds(row: pd.Series) -> str:
+    seeds = int(row["n_seeds"])
+    if seeds == 1:
+        return "One seed only: the spread between trainings is unknown."
+    return f"Its error is the mean over {seeds} seeds."
+
+
+def _unfinished(results: Results) -> Answer:
+    states = ", ".join(f"{name}: {folder.search['status']}" for name, folder in results.folders.items())
+    headline = f"No final runs yet ({states})."
+    validated = results.trials.dropna(subset=["val_mae"])
+    if validated.empty:
+        return Answer(headline, "No trial has a validation error yet.")
+    found = []
+    for (experiment, target), trials in validated.groupby(["experiment", "target"], sort=False):
+        best = trials.loc[trials["val_mae"].idxmin()]
+        unit = results.folders[str(experiment)].search["dataset"]["targets"].get(target)
+        error = f"{significant(best['val_mae'])}{f' {unit}' if unit else ''}"
+        found.append(f"{error} for {target} ({best['model']}, trial {best['number']})")
+    return Answer(
+        headline,
+        f"Lowest validation MAE in {len(results.trials)} trials: {'; '.join(found)}. That is the luckiest "
+        f"of many trials, not a "
+        "result. The same search command, given again, continues an unfinished search.",
+    )

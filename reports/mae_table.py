@@ -1,0 +1,189 @@
+"""The one frame behind every table: a row per model, target and split, measured and published.
+
+Everything that is printed - Markdown, LaTeX, HTML, CSV - is taken from this frame, so that no two of them
+can disagree.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from reports.comparison import Comparison, compare
+from reports.load import Results
+from reports.published import REGISTRY_KEYS, comparable
+from reports.run_folder import ReportError
+
+CSV_COLUMNS = [
+    "model", "dataset", "target", "unit", "split", "mae", "sd", "n_seeds", "run_ids", "params",
+    "train_s_per_epoch",
+    "predict_ms_per_crystal", "kind", "source",
+]  # fmt: skip
+# What printed tables need beside that. `candidate` names a row: the model's label, and the search where
+# there are several.
+PRINT_COLUMNS = ["experiment", "candidate", "variant", "n_expected", "crystals", "train_mad", "bold"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One table: a target of a data set."""
+
+    dataset: str
+    target: str
+
+
+@dataclass(frozen=True)
+class MaeTable:
+    """`frame`: columns CSV_COLUMNS + PRINT_COLUMNS. `comparisons`: the test per task and split; None
+    where there is none.
+    """
+
+    frame: pd.DataFrame
+    comparisons: dict[tuple[Task, str], Comparison | None]
+
+    @property
+    def tasks(self) -> list[Task]:
+        """The tasks that have measured rows, in order."""
+        measured = self.frame[self.frame["kind"] == "measured"]
+        return [
+            Task(*pair) for pair in dict.fromkeys(zip(measured["dataset"], measured["target"], strict=True))
+        ]
+
+    def measured(self, task: Task) -> pd.DataFrame:
+        """The measured rows of one task."""
+        frame = self.frame
+        return frame[
+            (frame["kind"] == "measured")
+            & (frame["dataset"] == task.dataset)
+            & (frame["target"] == task.target)
+        ]
+
+    @property
+    def published(self) -> pd.DataFrame:
+        """The published rows."""
+        return self.frame[self.frame["kind"] == "published"]
+
+
+def build(results: Results, published: pd.DataFrame) -> MaeTable:
+    """The table of `results` with the published errors of the same models and quantities.
+
+    mae is the mean over the seeds of each seed's MAE, sd their sample standard deviation (NaN for one
+    seed). Rows are the configuration that validation chose (rank 1); other retrained configurations stay in
+    `results.runs`.
+    """
+    chosen = results.runs[results.runs["rank"] == 1]
+    key = ["experiment", "dataset", "target", "model", "split"]
+    rows = [_measured_row(results, runs) for _, runs in chosen.groupby(key, sort=False)]
+    comparisons: dict[tuple[Task, str], Comparison | None] = {}
+    frame = pd.DataFrame(rows, columns=CSV_COLUMNS + PRINT_COLUMNS)
+    for (dataset, target, split), group in frame.groupby(["dataset", "target", "split"], sort=False):
+        found = compare(_errors_per_crystal(results, group))
+        comparisons[Task(str(dataset), str(target)), str(split)] = found
+        if found is not None and found.supported:
+            frame.loc[group.index[group["candidate"] == found.best], "bold"] = True
+    literature = comparable(published, set(frame["model"]), set(frame["target"])).assign(
+        split="test", kind="published"
+    )
+    literature["candidate"] = literature["model"].map(
+        dict(zip(chosen["model"], chosen["label"], strict=True))
+    )
+    named = zip(literature["variant"], literature["source"], strict=True)
+    literature["source"] = [f"{variant}: {source}" if variant else source for variant, source in named]
+    parts = [
+        _in_order(frame, results),
+        literature.assign(bold=False).reindex(columns=CSV_COLUMNS + PRINT_COLUMNS),
+    ]
+    records = [record for part in parts for record in part.to_dict("records")]
+    return MaeTable(_typed(pd.DataFrame(records, columns=CSV_COLUMNS + PRINT_COLUMNS)), comparisons)
+
+
+def _measured_row(results: Results, runs: pd.DataFrame) -> dict[str, object]:
+    first = runs.iloc[0]
+    name = first["experiment"]
+    folder = results.folders[name]
+    dataset = folder.search["dataset"]
+    if runs["parameters"].nunique() != 1:
+        counts = ", ".join(str(count) for count in runs["parameters"])
+        raise ReportError(
+            f"{name}: {first['model']}: expected one parameter count over the seeds, got {counts}"
+        )
+    unit = dataset["targets"].get(first["target"]) or None
+    if strange := [stated for stated in runs["unit"] if (stated or None) != unit]:
+        raise ReportError(
+            f"{name}: {first['target']}: expected the data set's unit {unit!r}, got {strange[0]!r} in "
+            f"run.json"
+        )
+    return {
+        "model": first["model"],
+        "dataset": first["dataset"],
+        "target": first["target"],
+        "unit": unit,
+        "split": first["split"],
+        "mae": runs["mae"].mean(),
+        "sd": runs["mae"].std(ddof=1),
+        "n_seeds": len(runs),
+        "run_ids": " ".join(runs.sort_values("seed")["run_id"]),
+        "params": int(first["parameters"]),
+        "train_s_per_epoch": runs["train_s_per_epoch"].mean(),
+        "predict_ms_per_crystal": runs["predict_ms_per_crystal"].mean(),
+        "kind": "measured",
+        "source": None,
+        "experiment": name,
+        "candidate": first["label"] if len(results.folders) == 1 else f"{first['label']} ({name})",
+        "variant": None,
+        "n_expected": max(len(folder.seeds), len(runs)),
+        "crystals": int(first["crystals"]),
+        "train_mad": (dataset["target_stats"].get(first["target"]) or {}).get("train_mad", np.nan),
+        "bold": False,
+    }
+
+
+def _errors_per_crystal(results: Results, group: pd.DataFrame) -> pd.DataFrame:
+    """|y_true - y_pred| averaged over the seeds: a row per crystal, a column per candidate of `group`,
+    NaN if not predicted.
+    """
+    columns = {}
+    for row in group.itertuples():
+        mine = results.predictions[
+            results.predictions["run_id"].isin(row.run_ids.split())
+            & (results.predictions["experiment"] == row.experiment)
+            & (results.predictions["split"] == row.split)
+        ]
+        columns[row.candidate] = (mine["y_true"] - mine["y_pred"]).abs().groupby(mine["id"]).mean()
+    return pd.DataFrame(columns)
+
+
+def _in_order(frame: pd.DataFrame, results: Results) -> pd.DataFrame:
+    """Tasks as they were searched; in each, models by test MAE (validation MAE without a test), val first."""
+    key = ["dataset", "target", "experiment", "model"]
+    by_test = {
+        tuple(row[:-1]): row[-1]
+        for row in frame.sort_values("split", ascending=False)[[*key, "mae"]].to_numpy()
+    }
+    folders = results.folders.values()
+    tasks: list[tuple[object, object]] = [
+        (folder.search["dataset"]["name"], target) for folder in folders for target in folder.targets
+    ]
+
+    def position(row: dict[str, object]) -> tuple[object, ...]:
+        model = str(row["model"])
+        registry = REGISTRY_KEYS.index(model) if model in REGISTRY_KEYS else len(REGISTRY_KEYS)
+        identity = tuple(row[name] for name in key)
+        return (
+            tasks.index((row["dataset"], row["target"])),
+            by_test[identity],
+            registry,
+            row["experiment"],
+            row["split"] == "test",
+        )
+
+    order = sorted(frame.to_dict("records"), key=position)
+    return pd.DataFrame(order, columns=frame.columns)
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    integers = dict.fromkeys(["n_seeds", "params", "n_expected", "crystals"], "Int64")
+    floats = dict.fromkeys(
+        ["mae", "sd", "train_s_per_epoch", "predict_ms_per_crystal", "train_mad"], "float64"
+    )
+    return frame.astype(integers | floats | {"bold": bool})

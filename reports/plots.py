@@ -1,0 +1,282 @@
+"""The four plots of a report, and in words what each of them shows.
+
+Every plot function takes frames and a theme and returns a Matplotlib figure; a model has one colour
+everywhere.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from reports.load import Results
+from reports.mae_table import MaeTable, Task
+from reports.published import REGISTRY_KEYS
+from reports.render import in_unit
+from reports.rounding import significant, with_sd
+from reports.theme import Theme
+
+WIDTH = 7.4  # inches; the page shows it at most this wide
+MOST_POINTS = 4000  # per parity panel; above it, density is drawn instead of points
+MARKERS = {"complete": "o", "stopped": "v", "running": "s", "failed": "x"}
+
+
+def unit_of(table: MaeTable, task: Task) -> str | None:
+    unit = table.measured(task)["unit"].iloc[0]
+    return unit if isinstance(unit, str) else None
+
+
+def candidates_of(table: MaeTable, task: Task) -> list[tuple[str, str, str]]:
+    """(candidate, model, experiment) of a task in table order."""
+    rows = table.measured(task)
+    return list(dict.fromkeys(zip(rows["candidate"], rows["model"], rows["experiment"], strict=True)))
+
+
+def _chosen(frame: pd.DataFrame, experiment: str, model: str, target: str) -> pd.DataFrame:
+    match = (frame["experiment"] == experiment) & (frame["model"] == model) & (frame["target"] == target)
+    return frame[match & (frame["rank"] == 1)]
+
+
+def errors(results: Results, table: MaeTable, task: Task, theme: Theme) -> Figure:
+    candidates = candidates_of(table, task)
+    figure = Figure(figsize=(WIDTH, 1.25 + 0.55 * len(candidates)))
+    axes = figure.add_subplot()
+    rows = table.measured(task)
+    for position, (candidate, model, experiment) in enumerate(candidates):
+        for split, offset, filled in (("val", -0.14, False), ("test", 0.14, True)):
+            row = rows[(rows["candidate"] == candidate) & (rows["split"] == split)]
+            if row.empty:
+                continue
+            seeds = _chosen(results.runs, experiment, model, task.target)
+            seeds = seeds[seeds["split"] == split]["mae"]
+            colour = theme.colour(model)
+            axes.plot(
+                seeds,
+                [position + 1.8 * offset] * len(seeds),
+                ".",
+                color=colour,
+                alpha=0.45,
+                markersize=5,
+                zorder=2,
+            )
+            axes.errorbar(
+                row["mae"], [position + offset], xerr=row["sd"].fillna(0), fmt="o", color=colour,
+                capsize=3.5, markersize=7.5,
+                markerfacecolor=colour if filled else theme.paper, markeredgewidth=1.6, elinewidth=1.6,
+                zorder=3,
+            )  # fmt: skip
+    for split, filled in (("validation", False), ("test", True)):
+        face = theme.muted if filled else theme.paper
+        axes.plot([], [], "o", color=theme.muted, markerfacecolor=face, markeredgewidth=1.6, label=split)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.1, handletextpad=0.2)
+    axes.set_yticks(range(len(candidates)), [candidate for candidate, _, _ in candidates])
+    axes.set_ylim(len(candidates) - 0.5, -0.5)
+    axes.grid(axis="y", visible=False)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(in_unit(f"MAE of {task.target}", unit_of(table, task)))
+    return figure
+
+
+def errors_alt(table: MaeTable, task: Task) -> str:
+    unit = unit_of(table, task)
+    parts = []
+    for candidate, rows in table.measured(task).groupby("candidate", sort=False):
+        values = []
+        for row in rows.to_dict("records"):
+            value, sd = with_sd(row["mae"], row["sd"])
+            values.append(
+                f"{'validation' if row['split'] == 'val' else 'test'} {value}{f' ± {sd}' if sd else ''}"
+            )
+        parts.append(f"{candidate}: {', '.join(values)}")
+    quantity = in_unit(f"mean absolute errors of {task.target}", unit)
+    return f"Dot plot of the {quantity}. {'; '.join(parts)}."
+
+
+def parity(results: Results, table: MaeTable, task: Task, theme: Theme) -> Figure:
+    candidates = candidates_of(table, task)
+    columns = min(3, len(candidates))
+    lines = -(-len(candidates) // columns)
+    figure = Figure(figsize=(WIDTH, WIDTH / max(columns, 2) * (lines + 0.12)))
+    panels = np.atleast_1d(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)).ravel()
+    test = results.predictions[(results.predictions["split"] == "test") & (results.predictions["rank"] == 1)]
+    rows = table.measured(task)
+    for axes, (candidate, model, experiment) in zip(panels, candidates, strict=False):
+        points = _chosen(test, experiment, model, task.target)
+        if len(points) > MOST_POINTS:
+            axes.hexbin(
+                points["y_true"],
+                points["y_pred"],
+                gridsize=60,
+                bins="log",
+                mincnt=1,
+                cmap="viridis",
+                linewidths=0,
+            )
+        else:
+            axes.plot(
+                points["y_true"],
+                points["y_pred"],
+                "o",
+                color=theme.colour(model),
+                alpha=0.35,
+                markersize=3.2,
+                markeredgewidth=0,
+            )
+        axes.set_title(candidate)
+        row = rows[(rows["candidate"] == candidate) & (rows["split"] == "test")]
+        if len(row):
+            value, sd = with_sd(row["mae"].iloc[0], row["sd"].iloc[0])
+            axes.text(
+                0.04,
+                0.96,
+                f"MAE {value}{f' ± {sd}' if sd else ''}",
+                transform=axes.transAxes,
+                va="top",
+                fontsize=8.5,
+            )
+    low, high = _common_limits(list(panels[: len(candidates)]))
+    for axes in panels[: len(candidates)]:
+        axes.plot([low, high], [low, high], color=theme.muted, linewidth=1, zorder=1)
+        axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+    for axes in panels[len(candidates) :]:
+        axes.set_visible(False)
+    unit = unit_of(table, task)
+    figure.supxlabel(in_unit(f"{task.target}, calculated by DFT", unit), fontsize=9.5)
+    for axes in panels[: len(candidates) : columns]:
+        axes.set_ylabel(in_unit("predicted", unit))
+    for axes in panels[max(0, len(candidates) - columns) : len(candidates)]:
+        axes.tick_params(labelbottom=True)  # also where the panel below is empty
+    return figure
+
+
+def _common_limits(panels: list[Axes]) -> tuple[float, float]:
+    limits = [limit for axes in panels for limit in (*axes.get_xlim(), *axes.get_ylim())]
+    return min(limits), max(limits)
+
+
+def parity_alt(table: MaeTable, task: Task) -> str:
+    rows = table.measured(task)
+    test = rows[rows["split"] == "test"]
+    shown = "; ".join(
+        f"{row.candidate}: {row.crystals} test crystals, MAE {significant(row.mae)}"
+        for row in test.itertuples()
+    )
+    return f"Parity plot of {task.target}: predicted against calculated values, one panel per model. {shown}."
+
+
+def learning_curves(results: Results, table: MaeTable, task: Task, theme: Theme) -> Figure:
+    figure = Figure(figsize=(WIDTH, 3.6))
+    axes = figure.add_subplot()
+    for index, (candidate, model, experiment) in enumerate(candidates_of(table, task)):
+        curves = _chosen(results.curves, experiment, model, task.target)
+        per_epoch = curves.groupby("epoch")["val_mae"]
+        mean = per_epoch.mean()
+        style = ("-", "--", "-.", ":")[index // len(theme.colours) % 4]
+        axes.plot(mean.index, mean, style, color=theme.colour(model), label=candidate)
+        axes.fill_between(
+            mean.index, per_epoch.min(), per_epoch.max(), color=theme.colour(model), alpha=0.18, linewidth=0
+        )
+    axes.legend(loc="upper right")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(in_unit("validation MAE", unit_of(table, task)))
+    axes.set_yscale("log")
+    _plain_log_ticks(axes)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def _plain_log_ticks(axes: Axes) -> None:
+    """Numbers as in the tables (0.05, not 5 x 10^-2), and only as many as fit."""
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    low, high = axes.get_ylim()
+    if high / low < 5:
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_minor_locator(NullLocator())
+
+
+def curves_alt(results: Results, table: MaeTable, task: Task) -> str:
+    ends = []
+    for candidate, model, experiment in candidates_of(table, task):
+        curves = _chosen(results.curves, experiment, model, task.target)
+        mean = curves.groupby("epoch")["val_mae"].mean()
+        ends.append(
+            f"{candidate} from {significant(mean.iloc[0])} to {significant(mean.iloc[-1])} in {len(mean)} "
+            f"epochs"
+        )
+    return f"Learning curves of the final runs, validation MAE of {task.target}: {'; '.join(ends)}."
+
+
+def history(trials: pd.DataFrame, unit: str | None, theme: Theme) -> Figure:
+    figure = Figure(figsize=(WIDTH, 3.6))
+    axes = figure.add_subplot()
+    known = sorted(set(trials["model"]), key=lambda key: (*REGISTRY_KEYS, key).index(key))
+    for model in known:
+        mine = trials[trials["model"] == model].sort_values("number")
+        complete = mine[mine["state"] == "complete"].dropna(subset=["val_mae"])
+        axes.step(
+            complete["number"],
+            complete["val_mae"].cummin(),
+            where="post",
+            color=theme.colour(model),
+            alpha=0.6,
+            linewidth=1.3,
+        )
+        for state, marker in MARKERS.items():
+            points = mine[mine["state"] == state].dropna(subset=["val_mae"])
+            face = theme.colour(model) if state in ("complete", "failed") else theme.paper
+            axes.plot(
+                points["number"],
+                points["val_mae"],
+                marker,
+                color=theme.colour(model),
+                markerfacecolor=face,
+                markersize=6,
+            )
+        axes.plot([], [], "-", color=theme.colour(model), label=model, linewidth=4)
+    states = [state for state in MARKERS if (trials["state"] == state).any()]
+    axes.set_yscale("log")
+    _plain_log_ticks(axes)
+    failed = trials[trials["val_mae"].isna()]
+    for model, mine in failed.groupby("model"):  # no error to show: at the upper edge
+        axes.plot(
+            mine["number"],
+            [0.97] * len(mine),
+            "x",
+            color=theme.colour(str(model)),
+            transform=axes.get_xaxis_transform(),
+            clip_on=False,
+        )
+    for state in states:
+        axes.plot(
+            [],
+            [],
+            MARKERS[state],
+            color=theme.muted,
+            markerfacecolor=theme.muted if state == "complete" else theme.paper,
+            label=state,
+        )
+    axes.legend(
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        ncols=6,
+        borderaxespad=0.1,
+        handletextpad=0.4,
+        columnspacing=1.2,
+    )
+    axes.set_xlabel("trial")
+    axes.set_ylabel(in_unit("validation MAE", unit))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def history_alt(trials: pd.DataFrame, unit: str | None) -> str:
+    counted = ", ".join(f"{number} {state}" for state, number in trials["state"].value_counts().items())
+    best = [
+        f"{model} {significant(mine['val_mae'].min())}"
+        for model, mine in trials[trials["state"] == "complete"].groupby("model", sort=False)
+    ]
+    shown = f"Validation MAE of {len(trials)} trials ({counted}) by trial number."
+    return f"{shown} {in_unit('Lowest', unit)}: {'; '.join(best)}."

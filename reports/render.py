@@ -1,0 +1,299 @@
+"""The MAE table as text: rounded once, then written as Markdown, LaTeX and (unrounded) CSV.
+
+Rounding happens in `printed_tables`; the writers below only escape and place its strings, and the HTML page
+uses the same.
+"""
+
+import re
+from dataclasses import dataclass
+
+import pandas as pd
+
+from crystalformer.data.catalog import DATASETS
+from reports.comparison import ALPHA
+from reports.load import Results
+from reports.mae_table import CSV_COLUMNS, MaeTable, Task
+from reports.rounding import count, significant, with_sd
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A rounded value with its rounded standard deviation ("" where there is none)."""
+
+    text: str
+    sd: str = ""
+    bold: bool = False
+
+
+@dataclass(frozen=True)
+class PrintedRow:
+    """A row of a printed table: the model, one cell per further column, and the run ids behind the errors."""
+
+    label: str
+    cells: tuple[Cell, ...]
+    run_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PrintedTable:
+    """One table; `title` and `notes` are plain text, units stand in `header`."""
+
+    key: str
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[PrintedRow, ...]
+    notes: tuple[str, ...]
+
+
+PUBLISHED_WARNING = (
+    "These errors were published for other, larger data sets and other splits: they show what the models "
+    "reach there and are "
+    "not directly comparable with the measured ones."
+)
+
+
+def in_unit(text: str, unit: str | None) -> str:
+    """`text` followed by the unit in parentheses, where there is one."""
+    return f"{text} ({unit})" if unit else text
+
+
+def printed_tables(table: MaeTable, results: Results) -> list[PrintedTable]:
+    """One table of measured errors per task, then one of published errors where there are any."""
+    measured = [_measured_table(table, results, task) for task in table.tasks]
+    return measured + ([_published_table(table)] if len(table.published) else [])
+
+
+def _measured_table(table: MaeTable, results: Results, task: Task) -> PrintedTable:
+    rows = table.measured(task)
+    unit = _text(rows["unit"].iloc[0])
+    header = (
+        "Model",
+        in_unit("Val MAE", unit),
+        in_unit("Test MAE", unit),
+        "Seeds",
+        "Parameters",
+        "Training (s/epoch)",
+        "Prediction (ms/crystal)",
+        "MAD:MAE",
+    )
+    printed = tuple(_measured_row(group) for _, group in rows.groupby(["experiment", "model"], sort=False))
+    key = re.sub(r"[^A-Za-z0-9]+", "-", f"{task.dataset}-{task.target}").strip("-")
+    return PrintedTable(key, _title(task), header, printed, _notes(table, results, task, unit))
+
+
+def _title(task: Task) -> str:
+    known = DATASETS.get(task.dataset)
+    label = known.targets[task.target].label if known and task.target in known.targets else ""
+    return f"{task.target} on {task.dataset}" + (f": {label}" if label else "")
+
+
+def _measured_row(group: pd.DataFrame) -> PrintedRow:
+    by_split = {str(row["split"]): row for row in group.to_dict("records")}
+    some = by_split.get("test") or by_split["val"]
+    errors = [_error(by_split[split]) if split in by_split else Cell("") for split in ("val", "test")]
+    seeds, expected = int(some["n_seeds"]), int(some["n_expected"])
+    ratio = (
+        some["train_mad"] / by_split["test"]["mae"]
+        if "test" in by_split and by_split["test"]["mae"] > 0
+        else float("nan")
+    )
+    return PrintedRow(
+        label=str(some["candidate"]),
+        cells=(
+            *errors,
+            Cell(str(seeds) if seeds == expected else f"{seeds} of {expected}"),
+            Cell(count(some["params"])),
+            Cell(significant(some["train_s_per_epoch"])),
+            Cell(significant(some["predict_ms_per_crystal"])),
+            Cell(significant(ratio, 2)),
+        ),
+        run_ids=tuple(str(some["run_ids"]).split()),
+    )
+
+
+def _error(row: dict[str, object]) -> Cell:
+    value, sd = with_sd(float(row["mae"]), float(row["sd"]))  # type: ignore[arg-type]
+    return Cell(value, sd, bool(row["bold"]))
+
+
+def _notes(table: MaeTable, results: Results, task: Task, unit: str | None) -> tuple[str, ...]:
+    rows = table.measured(task)
+    counts = {split: int(group["crystals"].max()) for split, group in rows.groupby("split")}
+    crystals = " and ".join(f"{counts[split]:,} {split}" for split in ("val", "test") if split in counts)
+    notes = [
+        f"Errors over {crystals} crystals: mean ± standard deviation over the seeds. Selection used "
+        f"validation only."
+    ]
+    if rows["candidate"].nunique() > 1:
+        notes.append(
+            "Bold: the lowest error, where a paired t-test over crystals (errors averaged over the seeds, "
+            "Holm-corrected over "
+            f"the models) gives p < {ALPHA} against each other model; no bold where it does not."
+        )
+    if unit is None:
+        notes.append(f"The data set states no unit for {task.target}: its errors are plain numbers.")
+    mad = rows["train_mad"].dropna()
+    if len(mad):
+        value = f"{significant(mad.iloc[0])}{f' {unit}' if unit else ''}"
+        notes.append(
+            f"MAD:MAE: mean absolute deviation of the training targets ({value}) over test MAE; 1 is a "
+            f"constant guess."
+        )
+    for gap in results.missing:
+        if (
+            gap.target == task.target
+            and results.folders[gap.experiment].search["dataset"]["name"] == task.dataset
+        ):
+            where = f" in {gap.experiment}" if len(results.folders) > 1 else ""
+            seeds = ", ".join(str(seed) for seed in gap.seeds)
+            done = gap.expected - len(gap.seeds)
+            notes.append(
+                f"Missing: {gap.label}{where} has {done} of {gap.expected} final runs (no complete run of "
+                f"seed {seeds})."
+            )
+    return tuple(notes)
+
+
+def _published_table(table: MaeTable) -> PrintedTable:
+    header = ("Model", "Data set", "Target", "Test MAE", "Unit", "Parameters", "Source")
+    rows = tuple(
+        PrintedRow(
+            f"{row['candidate']}, {row['variant']}" if row["variant"] else str(row["candidate"]),
+            tuple(
+                Cell(text)
+                for text in (
+                    str(row["dataset"]),
+                    str(row["target"]),
+                    f"{row['mae']:g}",
+                    _text(row["unit"]) or "",
+                    count(row["params"]),
+                    str(row["source"]).removeprefix(f"{row['variant']}: "),
+                )
+            ),
+        )
+        for row in table.published.to_dict("records")
+    )
+    return PrintedTable("published", "Published errors", header, rows, (PUBLISHED_WARNING,))
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def csv_text(table: MaeTable) -> str:
+    """The frame with exactly the columns CSV_COLUMNS; floats unrounded, missing values empty."""
+    return str(table.frame[CSV_COLUMNS].to_csv(index=False, lineterminator="\n"))
+
+
+def markdown_text(tables: list[PrintedTable], empty: str) -> str:
+    """All tables as Markdown; the sentence `empty` where there is none."""
+    return "\n".join(_markdown_table(table) for table in tables) or f"{_markdown(empty)}\n"
+
+
+def _markdown_table(table: PrintedTable) -> str:
+    numeric = [is_numeric(table, column) for column in range(len(table.header))]
+    lines = [
+        [_markdown(name) for name in table.header],
+        *([_markdown(row.label), *(_markdown_cell(cell) for cell in row.cells)] for row in table.rows),
+    ]
+    widths = [max(3, *(len(line[column]) for line in lines)) for column in range(len(table.header))]
+    padded = [
+        [
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(line, widths, numeric, strict=True)
+        ]
+        for line in lines
+    ]
+    rule = ["-" * (width - 1) + (":" if right else "-") for width, right in zip(widths, numeric, strict=True)]
+    body = "\n".join("| " + " | ".join(line) + " |" for line in [padded[0], rule, *padded[1:]])
+    notes = "\n".join(f"- {_markdown(note)}" for note in [*table.notes, *_run_notes(table)])
+    return f"### {_markdown(table.title)}\n\n{body}\n\n{notes}\n"
+
+
+def _run_notes(table: PrintedTable) -> list[str]:
+    return [f"Runs of {row.label}: {', '.join(row.run_ids)}" for row in table.rows if row.run_ids]
+
+
+def is_numeric(table: PrintedTable, column: int) -> bool:
+    """Whether a column holds numbers (and is set flush right)."""
+    return table.header[column].startswith(
+        ("Val", "Test", "Seeds", "Parameters", "Training", "Prediction", "MAD")
+    )
+
+
+def _markdown_cell(cell: Cell) -> str:
+    value = f"**{cell.text}**" if cell.bold else _markdown(cell.text)
+    return f"{value} ± {cell.sd}" if cell.sd else value
+
+
+def _markdown(text: str) -> str:
+    """Plain text that Markdown (and the HTML it may hold) leaves as it is."""
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split())).replace("&", "&amp;")
+
+
+def latex_text(tables: list[PrintedTable], empty: str) -> str:
+    """All tables as LaTeX floats with booktabs rules; the sentence `empty` where there is none."""
+    body = "\n".join(_latex_table(table) for table in tables) or f"{_latex(empty)}\n"
+    return f"% Needs \\usepackage{{booktabs}} in the preamble.\n{body}"
+
+
+def _latex_table(table: PrintedTable) -> str:
+    # Sources are sentences; as a paragraph column they wrap.
+    columns = "".join(
+        r"p{0.3\linewidth}" if name == "Source" else "r" if is_numeric(table, column) else "l"
+        for column, name in enumerate(table.header)
+    )
+    lines = [
+        r"\begin{table}",
+        r"\centering\small\setlength{\tabcolsep}{4pt}",
+        rf"\caption{{{_latex(table.title)}.}}",
+        rf"\label{{tab:mae-{table.key}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        *_latex_header(table),
+        r"\midrule",
+        *(
+            " & ".join([_latex(row.label), *(_latex_cell(cell) for cell in row.cells)]) + r" \\"
+            for row in table.rows
+        ),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\par\smallskip",
+        r"\footnotesize " + " ".join(_latex(note) for note in table.notes),
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _latex_header(table: PrintedTable) -> list[str]:
+    """Names on one line, units on a second: side by side they would be wider than a page."""
+    parts = [name.split(" (", 1) for name in table.header]
+    lines = [[part[0] for part in parts]]
+    if any(len(part) > 1 for part in parts):
+        lines.append([f"({part[1]}" if len(part) > 1 else "" for part in parts])
+    return [" & ".join(_latex(text) for text in line) + r" \\" for line in lines]
+
+
+def _latex_cell(cell: Cell) -> str:
+    number, sd = (
+        cell.text.replace(",", "{,}"),
+        cell.sd.replace(",", "{,}"),
+    )  # a bare comma in math is set with a space
+    value = rf"\mathbf{{{number}}}" if cell.bold else number
+    if cell.sd:
+        return rf"${value} \pm {sd}$"
+    return f"${value}$" if cell.bold else _latex(cell.text)
+
+
+LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#",
+    "$": r"\$",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "±": r"$\pm$",
+    "[": "{[}",
+}  # fmt: skip
+
+
+def _latex(text: str) -> str:
+    """Plain text that LaTeX sets as it is."""
+    return "".join(LATEX.get(character, character) for character in " ".join(text.split()))

@@ -1,0 +1,149 @@
+"""What a dry run prints: the resolved search space, before anything is started."""
+
+import math
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from suite.scalars import Scalar, shown
+from suite.space import SearchSpace
+from suite.space_data import SplitSpec
+from suite.space_models import ModelSpace
+
+if TYPE_CHECKING:
+    from suite.models import ModelEntry
+
+
+def describe(
+    space: SearchSpace,
+    crystals: int | None = None,
+    splits: Mapping[str, Mapping[str, int]] | None = None,
+    samples: int = 3,
+    models: "Mapping[str, ModelEntry] | None" = None,
+) -> RenderableType:
+    """The whole space as text and tables for `rich`.
+
+    Args:
+        space: the search space.
+        crystals: number of crystals of the data set, None if it is not prepared yet.
+        splits: target -> {"train": number of crystals, "val": ..., "test": ...}, where known.
+        samples: example configurations per model, the one tried first included.
+        models: the registry, by default `suite.models.MODELS`; builds the examples to count parameters.
+    """
+    from suite.models import MODELS
+
+    models = MODELS if models is None else models
+    parts: list[RenderableType] = [_summary(space, crystals, splits or {})]
+    for model in space.models.values():
+        parts += ["", _parameters(space, model), _examples(space, model, models[model.key], samples)]
+    if space.notes:
+        parts += ["", *(Text(f"Note: {note}") for note in space.notes)]
+    return Group(*parts)
+
+
+def _summary(space: SearchSpace, crystals: int | None, splits: Mapping[str, Mapping[str, int]]) -> Table:
+    """One line per block of the grammar."""
+    table = Table(
+        title=f"Search space {space.name}", box=box.SIMPLE_HEAD, show_header=False, title_justify="left"
+    )
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    known = f"{crystals:,} crystals" if crystals is not None else "number of crystals known once prepared"
+    table.add_row("data", Text(f"{space.data.dataset}, {known}"))
+    for target in space.data.targets:
+        counts = splits.get(target)
+        numbers = f": {', '.join(f'{label} {count:,}' for label, count in counts.items())}" if counts else ""
+        table.add_row("target", Text(f"{target}, split {_split(space.data.split[target])}{numbers}"))
+    budget, search, final = space.budget, space.search, space.final
+    hours = f", at most {budget.hours:g} h" if budget.hours is not None else ""
+    table.add_row(
+        "budget", f"{budget.trials} trials of up to {budget.epochs} epochs, all models together{hours}"
+    )
+    asha = f"asha (from epoch {search.grace_epochs}, keeps 1 in {search.reduction})"
+    scheduler = asha if search.scheduler == "asha" else "no early stopping"
+    table.add_row(
+        "search", f"{search.sampler}, {scheduler}, {search.concurrent} at a time, seed {search.seed}"
+    )
+    gpu = space.resources.gpu if isinstance(space.resources.gpu, str) else f"{space.resources.gpu:g}"
+    table.add_row("resources", f"{space.resources.cpu:g} CPU cores and GPU {gpu} per trial")
+    seeds = ", ".join(map(str, final.seeds))
+    table.add_row("final", f"best {final.top} of each model, {final.epochs} epochs, seeds {seeds}")
+    table.add_row("digest", space.digest[:12])
+    return table
+
+
+def _split(spec: SplitSpec) -> str:
+    if spec.kind != "fractions":
+        return spec.kind
+    return f"{spec.train:g} / {spec.val:g} / {spec.test:g} (seed {spec.seed})"
+
+
+def _parameters(space: SearchSpace, model: ModelSpace) -> Table:
+    """Every parameter: the searched first, then the fixed, then those at their defaults."""
+    recipe = "the common recipe" if model.recipe == "common" else "its published recipe"
+    size = model.size()
+    count = (
+        "infinitely many configurations"
+        if math.isinf(size)
+        else f"{size:,.0f} configuration{'s' * (size != 1)}"
+    )
+    table = Table(
+        title=f"{model.label} ({model.key}): {count}, trained by {recipe}",
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+    )
+    for heading in ("parameter", "value", "", "published", "tried first"):
+        table.add_column(heading, overflow="fold")
+    defaults = dict(_resolved(space, model, model.first))
+    for name, domain in model.domains.items():
+        cells = (name, str(domain), "searched", shown(model.published[name]), shown(model.first[name]))
+        table.add_row(*map(Text, cells), style="bold")
+    for name, value in model.constants.items():
+        table.add_row(*map(Text, (name, shown(value), "fixed", shown(model.published[name]), "")))
+    for name, value in defaults.items():
+        if name not in model.domains and name not in model.constants:
+            table.add_row(
+                *map(Text, (name, shown(value), "default", shown(model.published[name]), "")), style="dim"
+            )
+    return table
+
+
+def _resolved(
+    space: SearchSpace, model: ModelSpace, params: Mapping[str, Scalar]
+) -> Iterator[tuple[str, Scalar]]:
+    """Name and value of every parameter of a configuration, the model's before those of training."""
+    model_config, training = space.resolve(model.key, params)
+    training = replace(training, swa_epochs=training.averaged_epochs)
+    for config in (model_config, training):
+        yield from (
+            (field.name, getattr(config, field.name))
+            for field in fields(config)
+            if field.name in model.published
+        )
+
+
+def _examples(space: SearchSpace, model: ModelSpace, entry: "ModelEntry", samples: int) -> Table:
+    """Sample configurations with their numbers of trainable parameters, counted by building the model."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("example configuration", overflow="fold")
+    table.add_column("parameters", justify="right")
+    from suite.models import parameter_count
+
+    rng = random.Random(space.search.seed)
+    drawn = [dict(model.first)]
+    if model.size() > 1:
+        drawn += [
+            {name: domain.sample(rng) for name, domain in model.domains.items()} for _ in range(samples - 1)
+        ]
+    for index, params in enumerate(drawn):
+        config, _ = space.resolve(model.key, params)
+        count = parameter_count(entry.build(config))
+        values = ", ".join(f"{name} {shown(value)}" for name, value in params.items()) or "nothing searched"
+        table.add_row(Text(values + (" (tried first)" if index == 0 else "")), f"{count:,}")
+    return table

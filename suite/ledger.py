@@ -1,0 +1,230 @@
+"""`TrialLedger`: the record of one search, an Optuna study, and who is next.
+
+The ledger decides what runs; Ray Tune only carries it out. Everything is in the study from the moment it is
+known, so a search continues from its study alone: no state of Ray's is needed and none is loaded.
+
+| trial | in the study | meaning |
+|---|---|---|
+| running | RUNNING | started; after a crash it is handed out again under the same id |
+| complete | COMPLETE | trained for all its epochs; its value is the error of the weights that are kept |
+| stopped | PRUNED | ended early by the scheduler or a budget; its value is that of its last epoch |
+| failed | FAIL | raised, diverged or lost its worker; never a value, never proposed from |
+"""
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from suite.sampling import propose, startup_trials
+from suite.space import ModelSpace, SearchSpace
+
+_STATES = {
+    TrialState.RUNNING: "running",
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "stopped",
+    TrialState.FAIL: "failed",
+}
+_TELL = {"complete": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A trial to run: which model with which values, under which id."""
+
+    number: int
+    trial_id: str
+    model: str
+    params: dict[str, int | float | bool | str | None]
+    seed: int
+
+
+class TrialLedger:
+    """The trials of one target of an experiment.
+
+    Args:
+        storage: Optuna storage, e.g. from `open_storage`.
+        study_name: unique to experiment, space and target.
+        space: the search space.
+        prefix: put before the number in trial ids, to tell the targets of one experiment apart.
+        seconds_before: time that earlier sessions spent on this search, for the budget in hours.
+    """
+
+    def __init__(
+        self,
+        storage: optuna.storages.BaseStorage,
+        study_name: str,
+        space: SearchSpace,
+        prefix: str = "t",
+        seconds_before: float = 0.0,
+    ) -> None:
+        self.space = space
+        self.study_name = study_name
+        self._storage = storage
+        self._study = optuna.create_study(
+            storage=storage, study_name=study_name, direction="minimize", load_if_exists=True
+        )
+        self._study_id = storage.get_study_id_from_name(study_name)
+        self._prefix = prefix
+        self._models = tuple(space.models.values())
+        self._deadline = math.inf
+        if space.budget.hours is not None:
+            self._deadline = time.monotonic() + 3600 * space.budget.hours - seconds_before
+        self._unfinished = [self._assignment(t) for t in self.trials() if t.state == TrialState.RUNNING]
+
+    # ------------------------------------------------------------------ what is next
+
+    def next(self) -> Assignment | None:
+        """The next trial: an unfinished one of an earlier session first; None when the budget is used up."""
+        if not self.work_left():
+            return None
+        if self._unfinished:
+            return self._unfinished.pop(0)
+        number = self._storage.get_n_trials(self._study_id)
+        model = self._models[number % len(self._models)]
+        params = self._params(model, number)
+        turn = number // len(self._models)
+        assignment = Assignment(
+            number=number,
+            trial_id=f"{self._prefix}{number:04d}",
+            model=model.key,
+            params=params,
+            # Trials differ by their configuration alone; where nothing is searched, by their seed.
+            seed=self.space.search.seed + (0 if model.domains else turn),
+        )
+        self._study.add_trial(
+            create_trial(
+                state=TrialState.RUNNING,
+                params={f"{model.key}/{name}": value for name, value in params.items()},
+                distributions=self._distributions(model),
+                user_attrs={"assignment": json.dumps(asdict(assignment)), "model": model.key},
+            )
+        )
+        return assignment
+
+    def out_of_time(self) -> bool:
+        """Whether the budget in hours is used up."""
+        return time.monotonic() >= self._deadline
+
+    def work_left(self) -> bool:
+        """Whether `next` would give a trial."""
+        started = self._storage.get_n_trials(self._study_id)
+        return bool(self._unfinished) or (started < self.space.budget.trials and not self.out_of_time())
+
+    def _params(self, model: ModelSpace, number: int) -> dict:
+        """The published configuration in a model's first turn, then the sampler's proposals."""
+        if number < len(self._models):
+            return dict(model.first)
+        prefix = f"{model.key}/"
+        proposed = propose(
+            [trial for trial in self.trials() if trial.user_attrs.get("model") == model.key],
+            {prefix + name: domain for name, domain in model.domains.items()},
+            sampler=self.space.search.sampler,
+            seed=self.space.search.seed,
+            number=number,
+            startup_trials=startup_trials(self.space.budget.trials // len(self._models)),
+        )
+        return {name.removeprefix(prefix): value for name, value in proposed.items()}
+
+    @staticmethod
+    def _distributions(model: ModelSpace) -> dict[str, BaseDistribution]:
+        return {f"{model.key}/{name}": domain.distribution() for name, domain in model.domains.items()}
+
+    @staticmethod
+    def _assignment(trial: FrozenTrial) -> Assignment:
+        return Assignment(**json.loads(trial.user_attrs["assignment"]))
+
+    # ------------------------------------------------------------------ what happened
+
+    def report(self, number: int, epoch: int, val_mae: float) -> None:
+        """Record the validation error of an epoch; a repeated epoch replaces the earlier value."""
+        if math.isfinite(val_mae):
+            self._storage.set_trial_intermediate_value(self._id(number), epoch, val_mae)
+
+    def finish(self, number: int, state: str, ended: str, result: dict) -> None:
+        """Record the end of a trial.
+
+        Args:
+            number: the trial's number.
+            state: complete, stopped or failed.
+            ended: why it ended, for people.
+            result: epochs, val_mae, val_mae_raw, seconds, parameters, recipe, config (what is known of them).
+
+        Raises:
+            ValueError: a complete or stopped trial has no finite `val_mae`.
+        """
+        value = result.get("val_mae", math.nan)
+        if state != "failed" and not math.isfinite(value):
+            raise ValueError(f"trial {number}: a {state} trial needs a finite val_mae, got {value}")
+        trial_id = self._id(number)
+        for key, entry in {**result, "ended": ended}.items():
+            if not (isinstance(entry, float) and not math.isfinite(entry)):
+                self._storage.set_trial_user_attr(trial_id, key, entry)
+        if state == "failed":
+            self._study.tell(number, state=TrialState.FAIL)
+            return
+        # The last value is an intermediate value too: a pruned trial has no other in Optuna's eyes.
+        self.report(number, result["epochs"], value)
+        if state == "complete":
+            self._study.tell(number, value)
+        else:
+            self._study.tell(number, state=_TELL[state])
+
+    def trials(self) -> list[FrozenTrial]:
+        """All trials by number; not copies, so not to be changed."""
+        return self._study.get_trials(deepcopy=False)
+
+    def assignment(self, number: int) -> Assignment:
+        """What the trial was asked to run."""
+        return self._assignment(self.trials()[number])
+
+    def rows(self, target: str) -> list[dict]:
+        """One row per trial for `trials.parquet`."""
+        return [self._row(trial, target) for trial in self.trials()]
+
+    def _row(self, trial: FrozenTrial, target: str) -> dict:
+        assignment, known = self._assignment(trial), trial.user_attrs
+        last = max(trial.intermediate_values, default=0)
+        return {
+            "trial_id": assignment.trial_id,
+            "number": trial.number,
+            "target": target,
+            "model": assignment.model,
+            "recipe": self.space.models[assignment.model].recipe,
+            "state": _STATES[trial.state],
+            "val_mae": math.nan
+            if trial.state == TrialState.FAIL
+            else trial.intermediate_values.get(last, math.nan),
+            "val_mae_raw": known.get("val_mae_raw", math.nan),
+            "epochs": known.get("epochs", last),
+            "seconds": known.get("seconds", math.nan),
+            "parameters": known.get("parameters"),
+            "ended": known.get("ended", ""),
+            "seed": assignment.seed,
+            "config": known.get("config", ""),
+            **{f"{assignment.model}/{name}": value for name, value in assignment.params.items()},
+        }
+
+    def _id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+
+
+def open_storage(path: Path) -> optuna.storages.BaseStorage:
+    """The experiment's study database, an SQLite file that is made if it is absent."""
+    return optuna.storages.RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}})
+
+
+def ranked(rows: Sequence[dict], model: str) -> list[dict]:
+    """A model's trials, best first: by epochs trained, then validation error of the weights kept.
+
+    A trial that was stopped early only counts where no trial was trained longer, as after an interrupted
+    budget; failed and running ones never do.
+    """
+    usable = [row for row in rows if row["model"] == model and row["state"] in ("complete", "stopped")]
+    return sorted(usable, key=lambda row: (-row["epochs"], row["val_mae"], row["number"]))

@@ -1,0 +1,84 @@
+"""The data of a search: its array store, and one split per target as stored lists of ids."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from crystalformer.data.array_store import ArrayStore
+from crystalformer.data.catalog import DATASETS
+from crystalformer.data.splits import Split, fractions, from_column, labelled_ids, save_split
+from crystalformer.sources.convert import allowed_count, prepare
+from suite.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """A store and, per target, unit and split."""
+
+    store: ArrayStore
+    label: str
+    units: dict[str, str | None]
+    splits: dict[str, Split]
+
+    def summary(self) -> dict:
+        """What `search.json` says of the data: counts, units, digests and training statistics."""
+        return {
+            "name": self.store.name,
+            "label": self.label,
+            "digest": self.store.digest,
+            "crystals": len(self.store),
+            "atoms": int(self.store.offsets[-1]),
+            "targets": self.units,
+            "split": {
+                target: {"rule": split.rule, "hash": split.hash, **split.counts}
+                for target, split in self.splits.items()
+            },
+            "target_stats": {target: self._statistics(target) for target in self.splits},
+        }
+
+    def _statistics(self, target: str) -> dict[str, float]:
+        values = self.store.targets[target][self.store.rows(self.splits[target].train)]
+        return {
+            "train_mean": float(values.mean()),
+            "train_sd": float(values.std()),
+            "train_mad": float(np.abs(values - values.mean()).mean()),
+        }
+
+
+def prepare_data(space: SearchSpace, root: Path) -> PreparedData:
+    """Convert the data set unless that has been done, and store its splits.
+
+    Raises:
+        ValueError: the data set, a target or a split is not what the space expects of it.
+    """
+    data = space.data
+    store = prepare(data.dataset, root, data.max_rejected)
+    known = DATASETS.get(data.dataset) if isinstance(data.dataset, str) else None
+    splits = {target: _split(space, store, target) for target in data.targets}
+    for split in splits.values():
+        save_split(store, split)
+    units = {target: data.unit or store.units[target] for target in data.targets}
+    return PreparedData(store, known.label if known else store.name, units, splits)
+
+
+def _split(space: SearchSpace, store: ArrayStore, target: str) -> Split:
+    rule = space.data.split[target]
+    ids = labelled_ids(store, target)
+    if rule.kind == "fractions":
+        _check_missing(space, store, target, len(store) - len(ids))
+    if rule.kind == "fractions":
+        return fractions(ids, rule.train, rule.val, rule.test, rule.seed)
+    return from_column(store, ids)
+
+
+def _check_missing(space: SearchSpace, store: ArrayStore, target: str, missing: int) -> None:
+    """A target may only lack where the search space says how many crystals may be left out."""
+    rejected = len(store.manifest["rejected"])
+    allowed = allowed_count(space.data.max_rejected, len(store) + rejected)
+    if missing and missing + rejected > allowed:
+        raise ValueError(
+            f"data.target: {target} is missing for {missing} of {len(store)} crystals of {store.name}: "
+            f"expected at most data.max_rejected = {allowed}; "
+            f"to leave them out, set data.max_rejected to {missing + rejected} or more"
+        )

@@ -1,0 +1,91 @@
+"""`LedgerSearcher`: Tune asks the ledger what to run, and the ledger hears how it ended."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from suite.ledger import Assignment, TrialLedger
+from suite.progress import Watcher
+from suite.trial import TrialTask
+
+
+class LedgerSearcher(Searcher):
+    """Tune's view of a `TrialLedger`.
+
+    Args:
+        ledger: decides and records.
+        make_task: an assignment's training task.
+        watcher: is told of starts, epochs and ends.
+        constants: added to every trial's Tune configuration.
+    """
+
+    def __init__(
+        self,
+        ledger: TrialLedger,
+        make_task: Callable[[Assignment], TrialTask],
+        watcher: Watcher,
+        constants: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.ledger = ledger
+        self.running: dict[str, tuple[Assignment, TrialTask]] = {}
+        self.stop_reasons: dict[str, str] = {}
+        self._make_task = make_task
+        self._watcher = watcher
+        self._constants = constants
+
+    def suggest(self, trial_id: str) -> Any:
+        assignment = self.ledger.next()
+        if assignment is None:
+            return Searcher.FINISHED
+        task = self._make_task(assignment)
+        self.running[trial_id] = (assignment, task)
+        self._watcher.started(task.run_id, assignment.model, task.train_config["epochs"])
+        return {**self._constants, "task": asdict(task)}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        assignment, task = self.running[trial_id]
+        self.ledger.report(assignment.number, result["epoch"], result["val_mae"])
+        self._watcher.epoch(task.run_id, result["epoch"], result["val_mae"], result["crystals_per_s"])
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        assignment, task = self.running.pop(trial_id)
+        result = result or {}
+        epochs = int(result.get("epoch", 0))
+        if "failed" in result:
+            state, ended = "failed", result["failed"]
+        elif error or not epochs:
+            state, ended = "failed", "its worker was lost more often than is retried"
+        elif trial_id in self.stop_reasons:
+            state, ended = "stopped", self.stop_reasons.pop(trial_id)
+        else:
+            state, ended = "complete", f"trained for all {epochs} epochs"
+        known = {
+            "epochs": epochs,
+            "val_mae": result.get("val_mae"),
+            "val_mae_raw": result.get("val_mae_raw"),
+            "seconds": result.get("trained_s"),
+            "parameters": result.get("parameters"),
+            "recipe": task.recipe,
+            "config": json.dumps(task.resolved_config()),
+        }
+        self.ledger.finish(assignment.number, state, ended, {k: v for k, v in known.items() if v is not None})
+        task.checkpoint.unlink(missing_ok=True)
+        self._watcher.ended(task.run_id, state, ended, result.get("val_mae"))
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict, **spec: Any) -> bool:
+        return True  # the ledger knows what is minimised
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger is the record."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger is the record."""
+
+    def __getstate__(self) -> dict:
+        return {}  # Tune pickles its searcher into a file that nobody reads

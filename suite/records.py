@@ -1,0 +1,43 @@
+"""Files of a results folder: written whole or not at all."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as JSON, replacing the file in one step."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text`, replacing the file in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_table(path: Path, rows: list[dict]) -> None:
+    """Write rows as parquet, replacing the file in one step.
+
+    A column that holds several types (`lattice_range` may be 1 or adaptive) is stored as text.
+    """
+    frame = pd.DataFrame(rows)
+    for name in frame.columns:
+        kinds = {type(value) for value in frame[name] if value is not None and value == value}
+        if len(kinds) > 1 and kinds != {int, float}:
+            frame[name] = [None if value is None or value != value else str(value) for value in frame[name]]
+    if "parameters" in frame:
+        frame["parameters"] = frame["parameters"].astype("Int64")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    frame.to_parquet(partial, index=False)
+    os.replace(partial, path)

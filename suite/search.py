@@ -1,0 +1,176 @@
+"""Search, compare, report: `python -m suite.search --space search_spaces/mp.yaml`.
+
+The same command again continues an unfinished experiment and rebuilds the report of a finished one.
+Exit codes: 0 done, 1 failed and resumable, 2 the input is wrong, 130 interrupted and resumable.
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from suite.experiment import Experiment
+
+DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    console, errors = Console(), Console(stderr=True)
+    try:
+        return _run(options, console, errors)
+    except KeyboardInterrupt:
+        _say(errors, "interrupted; the same command continues")
+        return INTERRUPTED
+
+
+def _run(options: argparse.Namespace, console: Console, errors: Console) -> int:
+    from suite.prepare import prepare_data
+    from suite.space import load_space
+
+    try:
+        space = load_space(options.space, _overrides(options))
+        data = prepare_data(space, options.data)
+    except (ValueError, OSError) as error:
+        _say(errors, str(error))
+        return WRONG_INPUT
+    if options.dry_run:
+        from suite.describe import describe
+
+        counts = {target: split.counts for target, split in data.splits.items()}
+        console.print(describe(space, len(data.store), counts))
+        return DONE
+
+    from suite.experiment import Experiment, ExperimentError
+
+    command = shlex.join(["python", "-m", "suite.search", *(sys.argv[1:])])
+    try:
+        experiment = Experiment.open(options.runs, space, data, command, options.fresh)
+    except ExperimentError as error:
+        _say(errors, str(error))
+        return WRONG_INPUT
+    try:
+        return _carry_out(experiment, options.address, console, errors)
+    finally:
+        experiment.close()
+
+
+def _carry_out(experiment: "Experiment", address: str | None, console: Console, errors: Console) -> int:
+    """The stages, with the state of the experiment recorded however they end."""
+    from suite.display import watching
+    from suite.interrupts import interruptible
+    from suite.stages import ReportError, build_report, run_stages
+
+    for note in experiment.record["notes"]:
+        _say(console, f"note: {note}")
+    unit = next(iter(experiment.data.units.values())) or ""
+    status = "failed"
+    try:
+        with interruptible(), watching(console, unit) as watcher:
+            run_stages(experiment, watcher, address)
+        status = "finished" if not _lacking(experiment) else "failed"
+    except KeyboardInterrupt:
+        status = "interrupted"
+        raise
+    except (RuntimeError, OSError) as error:
+        _say(errors, f"{type(error).__name__}: {error}\nThe same command continues.")
+        return FAILED
+    finally:
+        experiment.update(status=status, finished=_now() if status == "finished" else None)
+    try:
+        page = build_report(experiment)
+    except ReportError as error:
+        _say(errors, str(error))
+        return FAILED
+    _show_results(experiment.folder, page, console)
+    for run_id, reason in _lacking(experiment):
+        _say(errors, f"{run_id} failed: {reason}")
+    return DONE if status == "finished" else FAILED
+
+
+def _lacking(experiment: "Experiment") -> list[tuple[str, str]]:
+    """Final runs that are not there, with the last known reason."""
+    from suite.stages import final_jobs
+
+    reasons = {entry.get("run_id"): entry["reason"] for entry in experiment.record["failures"]}
+    return [
+        (job.task.run_id, reasons.get(job.task.run_id, "not run"))
+        for job in final_jobs(experiment)
+        if not job.finished
+    ]
+
+
+def _show_results(folder: Path, page: Path, console: Console) -> None:
+    """The measured part of the table, and where to see more."""
+    from suite.display import results_table
+
+    console.print()
+    console.print(results_table(page.with_name("mae_table.csv")))
+    _say(console, f"Report:      {_shown(page)}")
+    _say(console, f"TensorBoard: tensorboard --logdir {shlex.quote(str(_shown(folder / 'tensorboard')))}")
+
+
+def _overrides(options: argparse.Namespace) -> list[str]:
+    """`--set` and the flags that are short for one, in the order in which they win."""
+    overrides = list(options.set)
+    if options.name is not None:
+        overrides.append(f"name={options.name}")
+    if options.trials is not None:
+        overrides.append(f"budget.trials={options.trials}")
+    return overrides
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors of the command line in one line, like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(WRONG_INPUT, f"{self.prog}: {message}; --help lists the flags\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m suite.search", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--space", type=Path, required=True, metavar="FILE", help="the search space (YAML)")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), metavar="DIR", help="results (default: runs)"
+    )
+    parser.add_argument(
+        "--data", type=Path, default=Path("data"), metavar="DIR", help="prepared data sets (default: data)"
+    )
+    parser.add_argument("--name", help="name of the experiment, instead of the file's")
+    parser.add_argument("--trials", metavar="N", help="number of trials, instead of the file's")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="change the file; repeatable"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show what would be searched; start nothing")
+    parser.add_argument(
+        "--fresh", action="store_true", help="put an experiment of this name aside and begin anew"
+    )
+    parser.add_argument("--address", help="join a running Ray cluster instead of using this machine alone")
+    return parser
+
+
+def _shown(path: Path) -> Path:
+    """Relative to the current folder where that is shorter to type."""
+    try:
+        return path.resolve().relative_to(Path.cwd())
+    except ValueError:
+        return path
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

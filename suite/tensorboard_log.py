@@ -1,0 +1,117 @@
+"""TensorBoard: the scalars of a run while it runs, and one HParams table over all trials of all models.
+
+The HParams plugin takes its columns from a summary at the root of the log folder and, without one, from
+whichever trial it reads first; a search that mixes models therefore needs the union of their columns
+written there.
+"""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+from tensorboard.plugins.hparams import summary_v2 as hp
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from torch.utils.tensorboard import FileWriter
+
+from crystalformer.training.loop import EpochRecord
+from suite.domains import Choice, Domain, Float, Integer
+
+_SCALARS = {
+    "train_mae": "mean absolute error over the training batches of the epoch",
+    "val_mae": "mean absolute error on the validation split, of the weights that are kept",
+    "val_mae_raw": "mean absolute error on the validation split, of the last step's weights",
+    "lr": "learning rate of the epoch's last step",
+    "grad_norm": "gradient norm before clipping, mean over the epoch",
+    "crystals_per_s": "training crystals per second",
+}
+
+
+class TrialLog:
+    """Event files of one run: scalars per epoch and the row of the HParams table.
+
+    Args:
+        folder: the run's own folder below the TensorBoard folder.
+        run_id: shown as the name of the row.
+        hparams: the row's cells; empty for a run that is not a trial.
+        epochs_done: epochs of earlier sessions; what those wrote beyond is hidden.
+    """
+
+    def __init__(
+        self, folder: Path, run_id: str, hparams: Mapping[str, object], epochs_done: int = 0
+    ) -> None:
+        self._writer = FileWriter(str(folder), flush_secs=5)
+        self._listed = bool(hparams)
+        if epochs_done:
+            start = SessionLog(status=SessionLog.START)
+            self._writer.add_event(Event(session_log=start), step=epochs_done + 1)
+        elif self._listed:
+            self._writer.add_summary(hp.hparams_pb({k: _cell(v) for k, v in hparams.items()}, run_id))
+
+    def epoch(self, record: EpochRecord, unit: str | None) -> None:
+        """Write an epoch's scalars; errors are in the target's unit."""
+        for tag, meaning in _SCALARS.items():
+            description = f"{meaning}, in {unit}" if unit and "mae" in tag else meaning
+            summary = scalar_pb(tag, getattr(record, tag), description=description)
+            self._writer.add_summary(summary, record.epoch)
+
+    def close(self) -> None:
+        """Mark the row as ended and close the files."""
+        if self._listed:
+            info = plugin_data_pb2.SessionEndInfo(status=api_pb2.STATUS_SUCCESS, end_time_secs=time.time())
+            content = plugin_data_pb2.HParamsPluginData(session_end_info=info)
+            summary = scalar_pb(metadata.SESSION_END_INFO_TAG, 0.0)
+            summary.value[0].metadata.CopyFrom(metadata.create_summary_metadata(content))
+            self._writer.add_summary(summary)
+        self._writer.close()
+
+
+def write_columns(folder: Path, domains: Mapping[str, Domain], unit: str | None) -> None:
+    """Write the HParams columns of an experiment: the model, every hyper-parameter of any model, the metrics.
+
+    Args:
+        folder: the experiment's TensorBoard folder; one that has columns keeps them.
+        domains: hyper-parameter, as "<model>/<name>", -> what is searched.
+        unit: of the errors.
+    """
+    if any(folder.glob("events.out.tfevents.*")):
+        return
+    models = sorted({name.split("/", 1)[0] for name in domains})
+    columns = [hp.HParam("model", hp.Discrete(models))] if models else []
+    columns += [hp.HParam(name, _range(domain)) for name, domain in domains.items()]
+    suffix = f" ({unit})" if unit else ""
+    metrics = [
+        hp.Metric("val_mae", display_name=f"validation MAE{suffix}"),
+        hp.Metric("train_mae", display_name=f"training MAE{suffix}"),
+    ]
+    writer = FileWriter(str(folder))
+    writer.add_summary(hp.hparams_config_pb(columns, metrics))
+    writer.close()
+
+
+def _range(domain: Domain) -> hp.Domain:
+    """A domain as the HParams plugin states it; choices of several types are shown as text."""
+    match domain:
+        case Integer():
+            return hp.IntInterval(domain.low, domain.high)
+        case Float():
+            return hp.RealInterval(domain.low, domain.high)
+        case Choice():
+            return hp.Discrete([str(value) for value in domain.values])
+    raise TypeError(f"domain: expected Integer, Float or Choice, got {domain!r}")
+
+
+def _cell(value: object) -> float | bool | str:
+    return value if isinstance(value, bool | int | float | str) else str(value)
+
+
+def hparam_cells(
+    model: str, params: Mapping[str, object], domains: Mapping[str, Domain]
+) -> dict[str, object]:
+    """A trial's row of the table: the model's name and its searched values under the columns' names."""
+    cells = {
+        f"{model}/{name}": str(value) if isinstance(domains[name], Choice) else value
+        for name, value in params.items()
+    }
+    return {"model": model, **cells}

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+import torch
+
+from crystalformer.data.batch import CrystalBatch
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """The machines that run these tests are shared; small tensors gain nothing from more threads."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def make_batch():
+    """Builds a CrystalBatch from (numbers, Cartesian positions in Å, lattice rows in Å) of each crystal."""
+
+    def build(*crystals, dtype=torch.float64):
+        numbers, positions, lattices = zip(*crystals, strict=True)
+        return CrystalBatch(
+            numbers=torch.tensor(np.concatenate(numbers), dtype=torch.int64),
+            positions=torch.tensor(np.concatenate(positions), dtype=dtype),
+            lattices=torch.tensor(np.stack(lattices), dtype=dtype),
+            sizes=torch.tensor([len(z) for z in numbers]),
+            targets=torch.zeros(len(numbers), 1, dtype=dtype),
+            indices=torch.arange(len(numbers)),
+        )
+
+    return build
+
+
+@pytest.fixture
+def random_crystal():
+    """Random crystals (numbers, positions, lattice) in skewed cells about `edge` Å wide."""
+
+    def build(rng, atoms, edge, left_handed=False):
+        lattice = edge * (np.eye(3) + 0.25 * rng.uniform(-1, 1, (3, 3)))
+        if left_handed:
+            lattice = lattice[[1, 0, 2]]
+        numbers = rng.integers(1, 99, atoms)
+        return numbers, rng.uniform(-0.2, 1.2, (atoms, 3)) @ lattice, lattice
+
+    return build

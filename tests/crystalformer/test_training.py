@@ -1,0 +1,239 @@
+"""The training loop against hand-computed steps, and its resumption bit for bit."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from crystalformer.data.batch import CrystalBatch
+from crystalformer.data.targets import TargetScaler
+from crystalformer.training.averaging import WeightAverage
+from crystalformer.training.checkpoint import (
+    CheckpointError,
+    checkpoint_epoch,
+    load_checkpoint,
+    save_checkpoint,
+)
+from crystalformer.training.config import TrainConfig
+from crystalformer.training.evaluate import predict
+from crystalformer.training.loop import Diverged, Trainer, TrainingData
+from crystalformer.training.optimizers import build_optimizer, learning_rate
+
+CONFIG = TrainConfig(epochs=6, batch_size=4, lr=0.01, swa_epochs=2)
+
+
+class CountingModel(nn.Module):
+    """Predicts from the number of atoms and the mean Z: enough to learn from, small enough to follow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(2, 8)
+        self.norm = nn.BatchNorm1d(8)
+        self.out = nn.Linear(8, 1)
+
+    def forward(self, batch: CrystalBatch) -> Tensor:
+        z = torch.zeros(len(batch)).index_add(0, batch.crystal_of_atom, batch.numbers.float())
+        features = torch.stack([batch.sizes.float(), z / batch.sizes / 50], dim=1)
+        return self.out(torch.tanh(self.norm(self.hidden(features))))
+
+
+@pytest.fixture
+def data() -> TrainingData:
+    generator = np.random.default_rng(0)
+    sizes = generator.integers(1, 6, 30)
+    numbers = [generator.integers(1, 90, n) for n in sizes]
+    values = np.array([n.mean() / 30 + len(n) for n in numbers])
+    scaler = TargetScaler.fit(values[:20][:, None], "eV")
+    scaled = scaler.scale(values[:, None])
+
+    def make_batch(rows: np.ndarray) -> CrystalBatch:
+        return CrystalBatch(
+            numbers=torch.from_numpy(np.concatenate([numbers[row] for row in rows])),
+            positions=torch.zeros(int(sizes[rows].sum()), 3),
+            lattices=torch.eye(3).expand(len(rows), 3, 3),
+            sizes=torch.from_numpy(sizes[rows]),
+            targets=torch.from_numpy(scaled[rows].astype(np.float32)),
+            indices=torch.from_numpy(rows),
+        )
+
+    return TrainingData(make_batch, np.arange(20), np.arange(20, 30), values, sizes, scaler)
+
+
+def trainer(data: TrainingData, config: TrainConfig = CONFIG, seed: int = 3) -> Trainer:
+    torch.manual_seed(seed)
+    return Trainer(CountingModel(), data, config, seed)
+
+
+def test_training_learns(data: TrainingData) -> None:
+    records = list(trainer(data, replace(CONFIG, epochs=60, swa_epochs=0)))
+    assert [record.epoch for record in records] == list(range(1, 61))
+    assert records[-1].train_mae < 0.7 * records[0].train_mae
+    assert records[-1].val_mae < 0.5 * records[0].val_mae
+
+
+def test_errors_are_in_the_targets_unit(data: TrainingData) -> None:
+    run = trainer(data)
+    record = run.run_epoch()
+    rows, predicted = predict(run.model, data.make_batch, [data.val], data.scaler)
+    assert record.val_mae == pytest.approx(np.abs(data.values[rows] - predicted[:, 0]).mean(), rel=1e-6)
+
+
+def test_the_averaged_weights_are_the_mean_over_the_last_steps(data: TrainingData) -> None:
+    run = trainer(data)
+    seen: list[Tensor] = []
+    step = run.optimizer.step
+
+    def recording_step(*args: object) -> None:
+        step()
+        seen.append(run.model.out.weight.detach().clone())
+
+    run.optimizer.step = recording_step  # type: ignore[method-assign,assignment]
+    list(run)
+    assert run.average is not None
+    assert run.average.steps == 2 * run.steps_per_epoch
+    mean = torch.stack(seen[-2 * run.steps_per_epoch :]).double().mean(0)
+    torch.testing.assert_close(run.kept_model.out.weight.double(), mean, rtol=1e-5, atol=1e-7)
+
+
+def test_validation_is_of_the_weights_that_are_kept(data: TrainingData) -> None:
+    run = trainer(data)
+    records = list(run)
+    assert all(r.val_mae == r.val_mae_raw for r in records[:4])
+    rows, predicted = predict(run.kept_model, data.make_batch, [data.val], data.scaler)
+    assert records[-1].val_mae == pytest.approx(np.abs(data.values[rows] - predicted[:, 0]).mean(), rel=1e-6)
+    assert records[-1].val_mae != records[-1].val_mae_raw
+
+
+def test_averaging_takes_integer_buffers_too() -> None:
+    model = CountingModel()
+    average = WeightAverage(model)
+    model.norm.num_batches_tracked += 4
+    average.update(model)
+    assert int(average.module.norm.num_batches_tracked) == 4
+
+
+def test_two_runs_give_the_same_bits(data: TrainingData) -> None:
+    first, second = list(trainer(data)), list(trainer(data))
+    assert [r.val_mae for r in first] == [r.val_mae for r in second]
+    assert [r.val_mae for r in first] != [r.val_mae for r in trainer(data, seed=4)]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+@pytest.mark.parametrize("stop_after", [2, 5])
+def test_a_resumed_run_equals_the_uninterrupted_one(
+    data: TrainingData, tmp_path: Path, optimizer: str, stop_after: int
+) -> None:
+    config = replace(CONFIG, optimizer=optimizer)
+    whole = trainer(data, config)
+    expected = [record.val_mae for record in whole]
+
+    run = trainer(data, config)
+    before = [run.run_epoch().val_mae for _ in range(stop_after)]
+    save_checkpoint(tmp_path / "c", run, {"model": "x"})
+    assert checkpoint_epoch(tmp_path / "c") == stop_after
+
+    resumed = trainer(data, config, seed=99)  # other weights, to be overwritten
+    resumed.order = run.order
+    record = load_checkpoint(tmp_path / "c", resumed, {"model": "x"})
+    assert record == run.last_record
+    assert before + [record.val_mae for record in resumed] == expected
+    for name, tensor in whole.kept_model.state_dict().items():
+        assert torch.equal(tensor, resumed.kept_model.state_dict()[name]), name
+
+
+def test_a_checkpoint_of_other_settings_is_refused(data: TrainingData, tmp_path: Path) -> None:
+    run = trainer(data)
+    run.run_epoch()
+    save_checkpoint(tmp_path / "c", run, {"model": "x", "seed": 1})
+    with pytest.raises(CheckpointError, match="differs in seed"):
+        load_checkpoint(tmp_path / "c", run, {"model": "x", "seed": 2})
+
+
+@pytest.mark.parametrize("damage", ["empty", "truncated", "text"])
+def test_a_damaged_checkpoint_is_refused_and_counts_as_none(
+    data: TrainingData, tmp_path: Path, damage: str
+) -> None:
+    run, path = trainer(data), tmp_path / "c"
+    run.run_epoch()
+    save_checkpoint(path, run, {})
+    whole = path.read_bytes()
+    path.write_bytes(
+        {"empty": b"", "truncated": whole[: len(whole) // 2], "text": b"not a checkpoint"}[damage]
+    )
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_checkpoint(path, run, {})
+    assert checkpoint_epoch(path) == 0
+
+
+def test_writing_a_checkpoint_leaves_nothing_else(data: TrainingData, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "c", trainer(data), {})
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_divergence_is_an_error_of_its_own(data: TrainingData) -> None:
+    run = trainer(data)
+    with torch.no_grad():
+        run.model.out.weight.fill_(math.nan)
+    with pytest.raises(Diverged, match="epoch 1"):
+        run.run_epoch()
+
+
+def test_learning_rate_follows_the_published_schedule() -> None:
+    config = TrainConfig(epochs=500, lr=5e-4, swa_epochs=50)
+    assert learning_rate(config, 0, 468) == 5e-4
+    assert learning_rate(config, 4000, 468) == pytest.approx(5e-4 / math.sqrt(2))
+    # Held during the averaged epochs; the value for MP (468 steps an epoch) is 6.8e-5.
+    held = learning_rate(config, 450 * 468, 468)
+    assert held == pytest.approx(6.8e-5, rel=0.01)
+    assert learning_rate(config, 499 * 468, 468) == held
+
+
+def test_biases_are_not_decayed() -> None:
+    model = CountingModel()
+    decays = {
+        id(p): group["weight_decay"]
+        for group in build_optimizer(model, TrainConfig(weight_decay=0.1)).param_groups
+        for p in group["params"]
+    }
+    assert {name: decays[id(p)] for name, p in model.named_parameters()} == {
+        "hidden.weight": 0.1,
+        "hidden.bias": 0.0,
+        "norm.weight": 0.1,
+        "norm.bias": 0.0,
+        "out.weight": 0.1,
+        "out.bias": 0.0,
+    }
+
+
+def test_gradients_are_clipped(data: TrainingData) -> None:
+    run = trainer(data, replace(CONFIG, optimizer="sgd", beta1=0.0, lr=1.0, clip_norm=1e-3, weight_decay=0.0))
+    before = torch.cat([p.detach().flatten().clone() for p in run.model.parameters()])
+    run._step(data.make_batch(np.arange(4)), 1.0)
+    after = torch.cat([p.detach().flatten() for p in run.model.parameters()])
+    assert (after - before).norm().item() == pytest.approx(1e-3, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("epochs", 0, "epochs: expected at least 1, got 0"),
+        ("lr", 0.0, "lr: expected above 0, got 0.0"),
+        ("loss", "l2", "loss: expected one of l1, mse, smooth_l1, got 'l2'"),
+        ("optimizer", "lion", "optimizer: expected one of adamw, adam, sgd, got 'lion'"),
+        ("swa_epochs", 501, "swa_epochs: expected from 0 to the 500 epochs of the run, got 501"),
+        ("beta2", 1.0, r"beta2: expected in \[0, 1\), got 1.0"),
+    ],
+)
+def test_impossible_settings_are_refused(field: str, value: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(TrainConfig(), **{field: value})
+
+
+def test_averaging_defaults_to_a_tenth() -> None:
+    assert TrainConfig(epochs=20).averaged_epochs == 2
+    assert TrainConfig(epochs=9).averaged_epochs == 0
+    assert TrainConfig(epochs=20, swa_epochs=0).averaged_epochs == 0

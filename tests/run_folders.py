@@ -1,0 +1,244 @@
+"""Run folders as a search leaves them, with random predictions, for the tests of the reports."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+LABELS = {"crystalformer": "Crystalformer", "cgcnn": "CGCNN", "schnet": "SchNet", "alignn": "ALIGNN"}
+PARAMETERS = {"crystalformer": 853_505, "cgcnn": 96_641, "schnet": 155_905, "alignn": 4_026_753}
+UNIT = "log10(GPa)"
+
+
+@dataclass
+class RunFolderMaker:
+    """Writes one run folder; `errors` is the mean absolute error that each model's random predictions
+    have, roughly.
+    """
+
+    errors: dict[str, float] = field(default_factory=lambda: {"crystalformer": 0.07, "cgcnn": 0.09})
+    name: str = "quickstart"
+    status: str = "finished"
+    targets: dict[str, str | None] = field(default_factory=lambda: {"log10_K_VRH": UNIT})
+    dataset: str = "mp-elastic-2015"
+    label: str = "Materials Project, elastic moduli (2015)"
+    digest: str = "d1" * 32
+    split_hash: str = "5a" * 32
+    seeds: tuple[int, ...] = (0, 1, 2)
+    val: int = 40
+    test: int = 50
+    epochs: int = 6
+    trials: int = 8
+    ranks: int = 1
+    notes: tuple[str, ...] = ()
+    failures: tuple[dict[str, str], ...] = ()
+
+    def write(self, folder: Path, finals: bool = True) -> Path:
+        """Writes the run folder and returns it; without its final runs where `finals` is false."""
+        folder.mkdir(parents=True)
+        (folder / "tensorboard").mkdir()
+        (folder / "space.yaml").write_text(
+            f"name: {json.dumps(self.name)}\nbudget: {{trials: {self.trials}}}\n", encoding="utf-8"
+        )
+        trials = [trial for target in self.targets for trial in self._trials(target)]
+        pd.DataFrame(trials).to_parquet(folder / "trials.parquet", index=False)
+        write_json(folder / "search.json", self._search())
+        if finals:
+            for target in self.targets:
+                for model in self.errors:
+                    for rank in range(1, self.ranks + 1):
+                        for seed in self.seeds:
+                            self._final(folder, target, model, rank, seed)
+        return folder
+
+    def truth(self, target: str) -> pd.DataFrame:
+        """The labels, one row per validation and test crystal."""
+        rng = np.random.default_rng([len(target), 7])
+        splits = ["val"] * self.val + ["test"] * self.test
+        ids = [f"mp-{number}" for number in range(len(splits))]
+        return pd.DataFrame({"id": ids, "split": splits, "y_true": rng.normal(1.9, 0.4, len(splits))})
+
+    def _search(self) -> dict[str, Any]:
+        split = {
+            "rule": "fractions 0.8/0.1/0.1, seed 123",
+            "hash": self.split_hash,
+            "train": 400,
+            "val": self.val,
+            "test": self.test,
+        }
+        stats = {"train_mean": 1.9, "train_sd": 0.4, "train_mad": 0.31}
+        return {
+            "name": self.name,
+            "command": f"python -m suite.search --space search_spaces/{self.name}.yaml",
+            "status": self.status,
+            "started": "2025-06-01T10:00:00+00:00",
+            "finished": "2025-06-01T10:07:30+00:00" if self.status == "finished" else None,
+            "seconds": 450.0,
+            "space_digest": "ab" * 32,
+            "suite_version": "0.1.0",
+            "dataset": {
+                "name": self.dataset,
+                "label": self.label,
+                "digest": self.digest,
+                "crystals": 400 + self.val + self.test,
+                "atoms": 7 * (400 + self.val + self.test),
+                "targets": self.targets,
+                "split": dict.fromkeys(self.targets, split),
+                "target_stats": dict.fromkeys(self.targets, stats),
+            },
+            "models": {
+                model: {"label": LABELS[model], "paper": f"{LABELS[model]}, a paper (2024)"}
+                for model in self.errors
+            },
+            "budget": {"trials": self.trials, "epochs": self.epochs, "hours": None},
+            "final": {"top": self.ranks, "seeds": list(self.seeds), "epochs": self.epochs},
+            "notes": list(self.notes),
+            "failures": list(self.failures),
+            "provenance": {
+                "commit": "0123456789abcdef",
+                "dirty": False,
+                "python": "3.11.7",
+                "platform": "Linux",
+                "cpu": "a processor",
+                "cores": 2,
+                "versions": {"torch": "2.13.0", "ray": "2.60.0"},
+            },
+        }
+
+    def trial_id(self, target: str, model: str, rank: int = 1) -> str:
+        """The trial that a final run of `model` says it was selected from."""
+        return f"{self.name}-{target}-t{list(self.errors).index(model) + (rank - 1) * len(self.errors):04d}"
+
+    def _trials(self, target: str) -> list[dict[str, Any]]:
+        rng = np.random.default_rng(3)
+        rows = []
+        for number in range(self.trials):
+            model = list(self.errors)[number % len(self.errors)]
+            state = "failed" if number == 6 else "stopped" if number in (4, 5) else "complete"
+            error = self.errors[model] * (1 + 0.2 * (number // len(self.errors)) + 0.1 * rng.random())
+            rows.append(
+                {
+                    "trial_id": f"{self.name}-{target}-t{number:04d}",
+                    "number": number,
+                    "target": target,
+                    "model": model,
+                    "recipe": "published" if number < len(self.errors) else "sampled",
+                    "state": state,
+                    "val_mae": np.nan if state == "failed" else error,
+                    "val_mae_raw": np.nan if state == "failed" else error * 1.02,
+                    "epochs": {"failed": 0, "stopped": 3, "complete": self.epochs}[state],
+                    "seconds": 10.0 + number,
+                    "parameters": PARAMETERS[model],
+                    "ended": {
+                        "failed": "loss is NaN",
+                        "stopped": "stopped by ASHA at epoch 3",
+                        "complete": "ran all epochs",
+                    }[state],
+                    "config": json.dumps({"model": model}),
+                    f"{model}/lr": float(10 ** rng.uniform(-4, -3)),
+                }
+                | ({"crystalformer/num_layers": int(rng.integers(1, 5))} if model == "crystalformer" else {})
+            )
+        return rows
+
+    def run_id(self, target: str, model: str, seed: int, rank: int = 1) -> str:
+        """The name of one final run."""
+        return f"{model}-{self.dataset}-{target}-s{seed}-{rank:04x}"
+
+    def _final(self, folder: Path, target: str, model: str, rank: int, seed: int) -> None:
+        rng = np.random.default_rng([list(self.errors).index(model), rank, seed, len(target)])
+        table = self.truth(target)
+        scale = self.errors[model] * np.sqrt(np.pi / 2) * (0.9 + 0.1 * rank)
+        table["y_pred"] = table["y_true"] + rng.normal(0, scale, len(table))
+        write_final(
+            folder / "final" / self.run_id(target, model, seed, rank),
+            table,
+            {
+                "run_id": self.run_id(target, model, seed, rank),
+                "model": model,
+                "label": LABELS[model],
+                "paper": f"{LABELS[model]}, a paper (2024)",
+                "recipe": "published",
+                "dataset": self.dataset,
+                "dataset_digest": self.digest,
+                "split_hash": self.split_hash,
+                "target": target,
+                "unit": self.targets[target],
+                "seed": seed,
+                "config": {"model": {}, "train": {"epochs": self.epochs, "seed": seed}},
+                "selected_from": {
+                    "trial_id": self.trial_id(target, model, rank),
+                    "val_mae": self._validated(folder, target, model, rank),
+                },
+                "rank": rank,
+                "parameters": PARAMETERS[model],
+                "kept": "averaged" if model == "crystalformer" else "raw",
+                "epochs": self.epochs,
+                "train_s_per_epoch": 2.5 + 0.1 * seed,
+                "predict_ms_per_crystal": 0.8 + 0.01 * seed,
+                "peak_memory_mb": 512.0,
+                "seconds": 20.0,
+                "test_read_at": "2025-06-01T10:07:00+00:00",
+                "status": "complete",
+                "provenance": {"commit": "0123456789abcdef", "dirty": False},
+            },
+            self.epochs,
+        )
+
+    def _validated(self, folder: Path, target: str, model: str, rank: int) -> float:
+        trials = pd.read_parquet(folder / "trials.parquet")
+        return float(trials.loc[trials["trial_id"] == self.trial_id(target, model, rank), "val_mae"].iloc[0])
+
+
+def write_final(folder: Path, predictions: pd.DataFrame, record: dict[str, Any], epochs: int) -> None:
+    """Writes one final run; the metrics of run.json are those of `predictions`, by formulas of our own."""
+    folder.mkdir(parents=True)
+    predictions.to_parquet(folder / "predictions.parquet", index=False)
+    metrics = {}
+    for split, rows in predictions.groupby("split"):
+        error = (rows["y_true"] - rows["y_pred"]).to_numpy()
+        centred = (rows["y_true"] - rows["y_true"].mean()).to_numpy()
+        metrics[str(split)] = {
+            "mae": float(np.abs(error).mean()),
+            "rmse": float(np.sqrt((error**2).mean())),
+            "r2": float(1 - (error**2).sum() / (centred**2).sum()),
+        }
+    if record["kept"] == "averaged":
+        metrics |= {
+            f"{split}_raw": {name: value * 1.02 for name, value in metrics[split].items()}
+            for split in ("val", "test")
+        }
+    write_json(folder / "run.json", record | {"metrics": metrics})
+    steps = np.arange(1, epochs + 1)
+    errors = metrics["val"]["mae"] * (1 + 2.5 * np.exp(-steps / 1.5))
+    pd.DataFrame(
+        {
+            "epoch": steps,
+            "train_mae": errors * 0.8,
+            "val_mae": errors,
+            "val_mae_raw": errors * 1.02,
+            "lr": 1e-3,
+            "grad_norm": 1.0,
+            "crystals_per_s": 500.0,
+            "seconds": steps * 2.5,
+        }
+    ).to_csv(folder / "curve.csv", index=False)
+
+
+def write_json(path: Path, record: dict[str, Any]) -> None:
+    """Writes one JSON file."""
+    path.write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+
+def edit_json(path: Path, **changes: Any) -> None:
+    """Changes top-level keys of a JSON file."""
+    write_json(path, json.loads(path.read_text(encoding="utf-8")) | changes)
+
+
+def final_folders(run: Path, model: str) -> Iterable[Path]:
+    """The final runs of one model, in order of their names."""
+    return sorted((run / "final").glob(f"{model}-*"))

@@ -1,0 +1,109 @@
+"""Wrong input: one clear message on standard error, exit code 2, and nothing written."""
+
+import json
+from pathlib import Path
+
+import pytest
+from suite_fixtures import small_space, write_small_table
+
+from suite.search import main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def refused(folder: Path, capfd: pytest.CaptureFixture[str], *flags: str) -> str:
+    """The message of a command line that must be refused."""
+    space = folder / "space.yaml"
+    if not space.exists():
+        small_space(folder)
+    arguments = ["--space", str(space), "--runs", str(folder / "runs"), "--data", str(folder / "data"), *flags]
+    try:
+        code = main(arguments)
+    except SystemExit as exit_:  # argparse
+        code = exit_.code  # type: ignore[assignment]
+    captured = capfd.readouterr()
+    assert code == 2, captured
+    assert "Traceback" not in captured.err
+    assert not (folder / "runs" / "small").exists()
+    return captured.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "parts"),
+    [
+        (["--set", "search.samplr=tpe"], ["samplr", "sampler"]),
+        (["--set", "models.crystalformr={}"], ["crystalformr", "crystalformer"]),
+        (["--set", "models.crystalformer.num_layers={int: [0, 4]}"], ["num_layers", "0"]),
+        (["--set", "train.swa_epochs=9"], ["swa_epochs", "4 epochs", "9"]),
+        (["--set", "data.dataset=mp-elastic-2016"], ["mp-elastic-2016", "mp-elastic-2015"]),
+        (["--set", "data.target=log10_K_VHR"], ["log10_K_VHR", "log10_K_VRH"]),
+        (["--trials", "one"], ["budget.trials", "one"]),
+        (["--trials", "1"], ["2", "published configuration"]),
+        (["--name", "../elsewhere"], ["name", "../elsewhere"]),
+        (["--set", "search.scheduler=hyperbnd"], ["hyperbnd", "asha"]),
+        (["--nonsense"], ["--nonsense"]),
+    ],
+)
+def test_a_wrong_flag_or_value(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], flags: list[str], parts: list[str]
+) -> None:
+    message = refused(tmp_path, capfd, *flags)
+    for part in parts:
+        assert part in message, message
+    assert len(message.strip().splitlines()) == 1
+
+
+def test_a_missing_space_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    small_space(tmp_path)
+    message = refused(tmp_path, capfd, "--space", str(tmp_path / "absent.yaml"))
+    assert "absent.yaml" in message
+
+
+def test_a_target_that_some_crystals_lack(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    table = write_small_table(tmp_path / "small.jsonl")
+    records = [json.loads(line) for line in table.read_text().splitlines()]
+    for record in records[:3]:
+        record["targets"] = {"other": 1.0}
+    table.write_text("\n".join(map(json.dumps, records)))
+    message = refused(tmp_path, capfd)
+    assert "log10_K_VRH is missing for 3 of 40 crystals" in message
+    assert "set data.max_rejected to 3" in message
+    code = main(
+        [
+            "--space", str(tmp_path / "space.yaml"), "--data", str(tmp_path / "data"), "--dry-run",
+            "--set", "data.max_rejected=3",
+        ]
+    )  # fmt: skip
+    assert code == 0
+
+
+def test_a_table_that_is_no_table(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    small_space(tmp_path)
+    (tmp_path / "small.jsonl").write_text("{not json\n")
+    message = refused(tmp_path, capfd)
+    assert "small.jsonl" in message
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data").write_text("a file where a folder should be")
+    message = refused(tmp_path, capfd)
+    assert "data" in message
+
+
+def test_dry_run_shows_the_search_and_starts_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    space = small_space(tmp_path)
+    arguments = ["--space", str(space), "--runs", str(tmp_path / "runs"), "--data", str(tmp_path / "data")]
+    assert main([*arguments, "--dry-run"]) == 0
+    shown = capfd.readouterr().out
+    for part in ("40 crystals", "num_layers", "[1, adaptive]", "parameters", "6 trials"):
+        assert part in shown, shown
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("name", [path.name for path in (ROOT / "search_spaces").glob("*.yaml")])
+def test_the_shipped_spaces_are_right(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--space", str(ROOT / "search_spaces" / name), "--data", str(tmp_path), "--dry-run"]
+    assert main(arguments) == 0
+    assert "crystals" in capfd.readouterr().out

@@ -1,0 +1,78 @@
+"""Proposals: reproducible, inside the domains, and from one model's history alone."""
+
+import optuna
+import pytest
+from optuna.trial import TrialState, create_trial
+
+from suite.domains import Choice, Float, Integer
+from suite.sampling import propose, startup_trials
+
+DOMAINS = {
+    "m/x": Float(0.0, 10.0),
+    "m/n": Integer(1, 8),
+    "m/kind": Choice((1, 2, "adaptive")),
+}
+
+
+def trial(
+    x: float, value: float | None, state: TrialState = TrialState.COMPLETE, n: int = 3
+) -> optuna.trial.FrozenTrial:
+    return create_trial(
+        state=state,
+        value=value if state == TrialState.COMPLETE else None,
+        params={"m/x": x, "m/n": n, "m/kind": 1},
+        distributions={name: domain.distribution() for name, domain in DOMAINS.items()},
+        intermediate_values={1: value} if value is not None else {},
+    )
+
+
+def ask(history: list, number: int, sampler: str = "tpe", seed: int = 0) -> dict:
+    return propose(history, DOMAINS, sampler=sampler, seed=seed, number=number, startup_trials=3)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_proposal_depends_on_history_seed_and_number_alone(sampler: str) -> None:
+    history = [trial(x, (x - 7) ** 2) for x in (0.0, 3.0, 6.0, 9.0)]
+    assert ask(history, 5, sampler) == ask(history, 5, sampler)
+    assert ask(history, 5, sampler) != ask(history, 6, sampler)
+    assert ask(history, 5, sampler) != ask(history, 5, sampler, seed=1)
+
+
+def test_proposals_lie_in_their_domains() -> None:
+    for number in range(20):
+        params = ask([], number)
+        assert 0 <= params["m/x"] <= 10
+        assert params["m/n"] in range(1, 9)
+        assert params["m/kind"] in (1, 2, "adaptive")
+
+
+def test_tpe_goes_where_the_error_was_small() -> None:
+    history = [trial(x / 2, (x / 2 - 7) ** 2) for x in range(20)]
+    proposals = [ask(history, number)["m/x"] for number in range(15)]
+    randoms = [ask(history, number, "random")["m/x"] for number in range(15)]
+
+    def miss(values: list[float]) -> float:
+        return sum(abs(value - 7) for value in values) / len(values)
+
+    assert miss(proposals) < 0.6 * miss(randoms)
+
+
+def test_stopped_trials_teach_with_their_last_value() -> None:
+    history = [trial(x / 2, (x / 2 - 7) ** 2, TrialState.PRUNED) for x in range(20)]
+    proposals = [ask(history, number)["m/x"] for number in range(15)]
+    assert sum(abs(value - 7) for value in proposals) / 15 < 2.5
+
+
+def test_failed_and_running_trials_are_no_obstacle() -> None:
+    history = [trial(1.0, None, TrialState.FAIL), trial(2.0, None, TrialState.RUNNING)]
+    history += [trial(x, x) for x in (3.0, 4.0, 5.0)]
+    assert set(ask(history, 9)) == set(DOMAINS)
+
+
+def test_nothing_searched_proposes_nothing() -> None:
+    assert propose([], {}, sampler="tpe", seed=0, number=0, startup_trials=3) == {}
+
+
+@pytest.mark.parametrize(("share", "expected"), [(1, 3), (9, 3), (18, 6), (300, 10)])
+def test_startup_trials(share: int, expected: int) -> None:
+    assert startup_trials(share) == expected

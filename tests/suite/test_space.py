@@ -1,0 +1,237 @@
+"""A whole search space: what is read, defaults, first configurations and notes, resolving."""
+
+import math
+import pickle
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+
+import pytest
+from toy_spaces import MINIMAL, ToyConfig, load
+
+from crystalformer.training.config import TrainConfig
+from suite.domains import Choice, Float, Integer
+from suite.space import BudgetSpec, FinalSpec, ResourcesSpec, SearchSpec, SpaceError, load_space
+from suite.space_data import DataSpec, SplitSpec
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def test_what_is_left_out_has_the_documented_defaults(tmp_path: Path) -> None:
+    space = load(tmp_path)
+    assert space.name == "small"
+    assert space.data == DataSpec(
+        "mp-elastic-2015",
+        ("log10_K_VRH",),
+        {"log10_K_VRH": SplitSpec("fractions", 0.8, 0.1, 0.1, 123)},
+        None,
+        0,
+    )
+    assert space.objective == ("val_mae",)
+    assert space.budget == BudgetSpec(4, 20, None)
+    assert space.search == SearchSpec("tpe", "asha", grace_epochs=3, reduction=3, concurrent=1, seed=0)
+    assert space.resources == ResourcesSpec(1.0, "auto")
+    assert space.final == FinalSpec(1, (0, 1, 2), 20)
+    assert space.text == MINIMAL
+    assert space.notes == ()
+    assert space.models["toy"].recipe == "common"
+    assert load(tmp_path, MINIMAL, "budget.epochs=3").search.grace_epochs == 1
+
+
+def test_every_key_of_the_grammar_is_read(tmp_path: Path) -> None:
+    space = load(
+        tmp_path,
+        """
+name: full-1.0
+data:
+  dataset: mp-elastic-2015
+  target: [log10_K_VRH, log10_G_VRH]
+  split: {log10_K_VRH: {train: 0.5, val: 0.2, test: 0.2, seed: 7}, log10_G_VRH: {seed: 8}}
+  max_rejected: 3
+objective: [val_mae]
+budget: {trials: 16, epochs: 20, hours: 1}
+search: {sampler: random, scheduler: none, grace_epochs: 5, reduction: 2, concurrent: 4, seed: 9}
+resources: {cpu: 2, gpu: 0.25}
+train: {batch_size: 64, lr: {float: [1e-4, 2e-3], log: true}, recipe: published}
+models:
+  toy: {depth: {int: [1, 4]}, reach: {choices: [1, 2, adaptive]}, scale: 2, lr: 0.001, residual: false}
+  rival:
+final: {top: 2, seeds: [4, 2], epochs: 40}
+""",
+    )
+    assert space.data.targets == ("log10_K_VRH", "log10_G_VRH")
+    assert space.data.split == {
+        "log10_K_VRH": SplitSpec("fractions", 0.5, 0.2, 0.2, 7),
+        "log10_G_VRH": SplitSpec("fractions", 0.8, 0.1, 0.1, 8),
+    }
+    assert space.data.max_rejected == 3
+    assert space.budget.hours == 1.0
+    assert space.search == SearchSpec("random", "none", 5, 2, 4, 9)
+    assert space.resources == ResourcesSpec(2.0, 0.25)
+    assert space.final == FinalSpec(2, (4, 2), 40)
+    toy, rival = space.models["toy"], space.models["rival"]
+    assert toy.domains == {"depth": Integer(1, 4), "reach": Choice((1, 2, "adaptive"))}
+    assert toy.constants == {"batch_size": 64, "scale": 2.0, "lr": 0.001, "residual": False}
+    assert rival.domains == {"lr": Float(1e-4, 2e-3, log=True)}
+    assert (toy.size(), rival.size()) == (12, math.inf)
+    assert rival.recipe == "published"
+
+
+def test_a_search_space_cannot_be_changed_and_can_be_sent_to_another_process(tmp_path: Path) -> None:
+    space = load(tmp_path)
+    with pytest.raises(FrozenInstanceError):
+        space.name = "other"  # type: ignore[misc]
+    assert pickle.loads(pickle.dumps(space)) == space
+
+
+def test_a_data_set_given_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = MINIMAL.replace("dataset: mp-elastic-2015", "dataset: {path: my.csv}").replace(
+        "log10_K_VRH", "hardness"
+    )
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "my.csv").touch()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert load(tmp_path, text).data.dataset == tmp_path / "elsewhere" / "my.csv"  # the current folder
+    (tmp_path / "my.csv").touch()
+    space = load(tmp_path, text, "data.split=column", "data.unit=GPa")
+    assert space.data.dataset == tmp_path / "my.csv"  # beside the file comes first
+    assert space.data.split == {"hardness": SplitSpec("column")}
+    assert space.data.unit == "GPa"
+    assert load(tmp_path, text, f"data.dataset.path={tmp_path}").data.dataset == tmp_path
+
+
+def test_official_splits_are_for_the_data_sets_that_have_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from crystalformer.data.catalog import DATASETS
+
+    split_set = replace(DATASETS["mp-elastic-2015"], official_split=True)
+    monkeypatch.setattr("suite.space_data.DATASETS", {"mp-elastic-2015": split_set})
+    space = load(tmp_path, MINIMAL, "data.split=official")
+    assert space.data.split == {"log10_K_VRH": SplitSpec("official")}
+
+
+def test_the_published_configuration_comes_first_clipped_to_the_space(tmp_path: Path) -> None:
+    space = load(
+        tmp_path,
+        MINIMAL.replace(
+            "{toy: {}}",
+            """
+  toy:
+    swa_epochs: {choices: [0, 5]}
+    depth: {int: [1, 3]}
+    scale: {float: [0.7, 2.5]}
+    reach: {choices: [1, 2]}
+  rival:
+    lr: {float: [1.0e-4, 2.0e-3], log: true}
+    loss: {choices: [l1, smooth_l1]}
+    batch_size: {int: [64, 256]}
+""",
+        ),
+    )
+    toy, rival = space.models["toy"], space.models["rival"]
+    assert toy.first == {"swa_epochs": 5, "depth": 3, "scale": 1.4, "reach": 1}
+    assert rival.first == {"lr": 2e-3, "loss": "l1", "batch_size": 256}
+    assert toy.published["swa_epochs"] == 50
+    assert rival.published["lr"] == 0.01
+    assert space.notes == (
+        "toy: published swa_epochs 50 is not among the choices [0, 5]; 5 is tried first",
+        "toy: published depth 4 is outside the searched range [1, 3]; 3 is tried first",
+        "toy: published reach adaptive is not among the choices [1, 2]; 1 is tried first",
+        "rival: published lr 0.01 is outside the searched range [0.0001, 0.002]; 0.002 is tried first",
+        "rival: published loss mse is not among the choices [l1, smooth_l1]; l1 is tried first",
+    )
+
+
+def test_an_average_over_a_tenth_of_the_epochs_is_published_as_such(tmp_path: Path) -> None:
+    text = MINIMAL.replace("{toy: {}}", "{rival: {swa_epochs: {choices: [0, 3, 9]}}}")
+    assert load(tmp_path, text).models["rival"].first == {"swa_epochs": 3}  # a tenth of its 30 epochs
+
+
+def test_resolve_puts_recipe_constants_and_values_together(tmp_path: Path) -> None:
+    text = MINIMAL.replace(
+        "{toy: {}}",
+        "{toy: {depth: {int: [1, 4]}, scale: 2}, rival: {recipe: published, lr: {float: [1, 2]}}}",
+    )
+    space = load(tmp_path, text, "train={batch_size: 32, clip_norm: 2}")
+    assert space.resolve("toy", {"depth": 2}) == (
+        ToyConfig(depth=2, scale=2.0),
+        TrainConfig(epochs=20, batch_size=32, clip_norm=2.0),
+    )
+    model, train = space.resolve("rival", {"lr": 1.5}, epochs=7)
+    assert model == ToyConfig()
+    assert train == TrainConfig(epochs=7, batch_size=32, clip_norm=2.0, lr=1.5, loss="mse")
+    assert type(space.resolve("toy", {"depth": 2})[0].scale) is float
+
+
+def test_resolve_wants_the_searched_parameters_and_no_others(tmp_path: Path) -> None:
+    space = load(tmp_path, MINIMAL.replace("toy: {}", "toy: {depth: {int: [1, 4]}}"))
+    with pytest.raises(ValueError, match=r"params of toy: expected depth, got none"):
+        space.resolve("toy", {})
+    with pytest.raises(ValueError, match=r"params of toy: expected depth, got depth, width"):
+        space.resolve("toy", {"depth": 1, "width": 8})
+    with pytest.raises(ValueError, match=r"model_key: expected one of toy, got 'other'"):
+        space.resolve("other", {})
+    with pytest.raises(ValueError, match=r"depth: expected 1 to 16 blocks, got 40"):
+        space.resolve("toy", {"depth": 40})
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        (  # only the two ends together
+            "depth: {int: [1, 4]}, scale: {float: [0.7, 2.8]}",
+            "5: models.toy.scale: expected less than 2.8 for one block, got 2.8 (with depth 1)",
+        ),
+        (  # only inner values beside another choice: both ends are multiples of 32
+            "width: {int: [64, 128], step: 16}, heads: {choices: [8, 32]}",
+            "5: models.toy.heads: expected a divisor of the width ",
+        ),
+    ],
+)
+def test_impossible_combinations_are_found_in_advance(tmp_path: Path, block: str, message: str) -> None:
+    with pytest.raises(SpaceError) as error:
+        load(tmp_path, MINIMAL.replace("toy: {}", f"toy: {{{block}}}"))
+    assert message in str(error.value)
+
+
+def test_a_published_recipe_averages_its_share_of_a_shorter_run(tmp_path: Path) -> None:
+    space = load(tmp_path, MINIMAL, "train.recipe=published", "final.epochs=100")
+    assert space.resolve("toy", {})[1] == TrainConfig(epochs=20, swa_epochs=2)
+    assert space.resolve("toy", {}, epochs=100)[1].swa_epochs == 10
+    assert space.notes == ("toy: 2 of 20 epochs are averaged (the published share, 50 of 500)",)
+    given = load(tmp_path, MINIMAL, "train={recipe: published, swa_epochs: 4}")
+    assert given.resolve("toy", {}, epochs=100)[1].swa_epochs == 4
+    assert given.notes == ()
+
+
+@pytest.mark.parametrize(
+    "path", sorted((REPOSITORY / "search_spaces").glob("*.yaml")), ids=lambda path: path.name
+)
+def test_the_shipped_search_spaces_are_right(path: Path) -> None:
+    space = load_space(path)
+    for key, model in space.models.items():
+        space.resolve(key, model.first)
+        space.resolve(key, model.first, space.final.epochs)
+
+
+def test_the_quickstart_searches_what_it_promises() -> None:
+    space = load_space(REPOSITORY / "search_spaces" / "quickstart.yaml")
+    assert set(space.models) == {"crystalformer", "cgcnn"}
+    assert set(space.models["crystalformer"].domains) == {
+        "num_layers",
+        "lattice_range",
+        "r0",
+        "swa_epochs",
+        "lr",
+    }
+    first = space.models["crystalformer"].first
+    assert (first["num_layers"], first["lattice_range"], first["r0"], first["lr"]) == (
+        4,
+        "adaptive",
+        1.4,
+        5e-4,
+    )
+    assert (
+        "cgcnn: published lr 0.01 is outside the searched range [0.0001, 0.002]; 0.002 is tried first"
+        in space.notes
+    )

@@ -1,0 +1,136 @@
+"""Early stopping: within one model only, and the same after a restart."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from suite_fixtures import small_space
+
+from suite.ledger import TrialLedger, open_storage
+from suite.ray_driver.scheduler import PerModelStopping
+from suite.ray_driver.searcher import LedgerSearcher
+from suite.space import load_space
+
+OVERRIDES = ("budget.trials=12", "budget.epochs=8", "search.grace_epochs=2", "search.reduction=2")
+
+
+class Silence:
+    """A watcher that shows nothing."""
+
+    def __getattr__(self, name: str) -> object:
+        return lambda *args: None
+
+
+class Search:
+    """Searcher and scheduler of a study, driven by hand in Tune's place."""
+
+    def __init__(self, folder: Path, overrides: tuple[str, ...] = OVERRIDES) -> None:
+        self.folder = folder
+        space = load_space(small_space(folder), overrides)
+        self.ledger = TrialLedger(open_storage(folder / "study.db"), "study", space)
+        self.searcher = LedgerSearcher(self.ledger, self._task, Silence(), {})  # type: ignore[arg-type]
+        self.scheduler = PerModelStopping(space, self.searcher)
+        self.trials: dict[int, SimpleNamespace] = {}
+
+    def _task(self, assignment):  # type: ignore[no-untyped-def]
+        from suite.trial import TrialTask
+
+        return TrialTask(
+            run_id=assignment.trial_id, model=assignment.model, model_config={}, train_config={"epochs": 8},
+            recipe="common", seed=0, target="y", unit=None, store="", split="", cache="", tensorboard="",
+            folder=str(self.folder / assignment.trial_id), hparams={},
+        )  # fmt: skip
+
+    def start(self, tune_id: str) -> int:
+        assert isinstance(self.searcher.suggest(tune_id), dict)
+        number = self.searcher.running[tune_id][0].number
+        self.trials[number] = SimpleNamespace(trial_id=tune_id)
+        self.scheduler.on_trial_add(None, self.trials[number])
+        return number
+
+    def result(self, number: int, epoch: int, value: float) -> str:
+        """As Tune does: the scheduler first; a stop is a completion for both."""
+        trial = self.trials[number]
+        result = {"epoch": epoch, "val_mae": value, "crystals_per_s": 1.0, "trained_s": 1.0, "parameters": 1}
+        if epoch == 8:
+            self.scheduler.on_trial_complete(None, trial, result)
+            self.searcher.on_trial_complete(trial.trial_id, result)
+            return "DONE"
+        decision = self.scheduler.on_trial_result(None, trial, result)
+        if decision == "STOP":
+            self.scheduler.on_trial_complete(None, trial, result)
+            self.searcher.on_trial_complete(trial.trial_id, result)
+        else:
+            self.searcher.on_trial_result(trial.trial_id, result)
+        return decision
+
+
+def test_a_trial_is_compared_with_its_own_model_only(tmp_path: Path) -> None:
+    search = Search(tmp_path)
+    numbers = [search.start(f"tune{n}") for n in range(4)]  # crystalformer, cgcnn, crystalformer, cgcnn
+    assert search.result(numbers[0], 2, 0.1) == "CONTINUE"
+    assert search.result(numbers[1], 2, 0.9) == "CONTINUE"  # far behind, but the first of its model
+    assert search.result(numbers[3], 2, 0.8) == "CONTINUE"
+    assert search.result(numbers[2], 2, 0.2) == "STOP"
+    row = search.ledger.rows("y")[2]
+    assert row["state"] == "stopped"
+    assert "0.2 after epoch 2 is not among the best 1/2 of its model's trials" in row["ended"]
+
+
+def test_the_grace_period_is_kept_and_the_last_epoch_is_no_stop(tmp_path: Path) -> None:
+    search = Search(tmp_path)
+    first, _, third = (search.start(f"tune{n}") for n in range(3))
+    for epoch in range(1, 8):
+        assert search.result(first, epoch, 0.1) == "CONTINUE"
+    assert search.result(first, 8, 0.1) == "DONE"
+    assert search.result(third, 1, 0.9) == "CONTINUE"
+    assert search.result(third, 2, 0.9) == "STOP"
+    assert [row["state"] for row in search.ledger.rows("y")] == ["complete", "running", "stopped"]
+
+
+def test_without_early_stopping_nothing_stops(tmp_path: Path) -> None:
+    search = Search(tmp_path, (*OVERRIDES, "search.scheduler=none"))
+    first, _, third = (search.start(f"tune{n}") for n in range(3))
+    assert search.result(first, 2, 0.1) == "CONTINUE"
+    assert search.result(third, 2, 99.0) == "CONTINUE"
+
+
+@pytest.mark.parametrize("value", [0.05, 0.15, 0.25, 0.35])
+def test_a_restarted_search_decides_as_the_uninterrupted_one(tmp_path: Path, value: float) -> None:
+    def decision(folder: Path, restart: bool) -> list[str]:
+        folder.mkdir()
+        search = Search(folder)
+        for number, error in ((0, 0.1), (2, 0.2), (4, 0.3)):
+            while number not in search.trials:
+                search.start(f"tune{len(search.trials)}")
+            if search.result(number, 2, error) == "CONTINUE":
+                search.result(number, 8, error)
+        while len(search.trials) < 7:
+            search.start(f"tune{len(search.trials)}")
+        if restart:
+            search = Search(folder)
+            while len(search.trials) < 4:  # the unfinished: 1, 3, 5, 6
+                search.start(f"again{len(search.trials)}")
+        assert 6 in search.trials
+        return [search.result(6, 1, value), search.result(6, 2, value)]
+
+    assert decision(tmp_path / "a", False) == decision(tmp_path / "b", True)
+
+
+def test_a_used_up_time_budget_stops_every_running_trial(tmp_path: Path) -> None:
+    search = Search(tmp_path, (*OVERRIDES, "budget.hours=1"))
+    number = search.start("tune0")
+    search.ledger._deadline = 0.0
+    assert search.result(number, 1, 0.1) == "STOP"
+    assert search.ledger.rows("y")[0]["ended"] == "the budget of 1 h was used up in epoch 1"
+    assert search.searcher.suggest("tune1") == "FINISHED"
+
+
+def test_failures_and_lost_workers_are_recorded_with_their_reason(tmp_path: Path) -> None:
+    search = Search(tmp_path)
+    search.start("tune0"), search.start("tune1")
+    search.searcher.on_trial_complete("tune0", {"failed": "out of memory: 3 GB", "epoch": 2, "done": True})
+    search.searcher.on_trial_complete("tune1", error=True)
+    assert [row["state"] for row in search.ledger.rows("y")] == ["failed", "failed"]
+    reasons = [row["ended"] for row in search.ledger.rows("y")]
+    assert reasons == ["out of memory: 3 GB", "its worker was lost more often than is retried"]

@@ -1,0 +1,68 @@
+"""The rules of the house that a linter of single files cannot see."""
+
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from crystalformer.training.config import TrainConfig
+from suite.models import MODELS
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("crystalformer", "baselines", "suite", "reports")
+SOURCES = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+
+
+def loaded_modules(statement: str) -> set[str]:
+    """Top-level modules present after a statement in a fresh interpreter."""
+    code = f"import sys\n{statement}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("reports.__main__", {"torch", "ray", "pymatgen", "optuna"}),
+        ("suite.trial", {"ray", "optuna", "pymatgen"}),
+        ("suite.final", {"ray", "optuna", "pymatgen"}),
+        ("suite.search", {"ray", "torch", "optuna", "pymatgen", "pandas"}),
+        ("suite.space", {"ray", "torch", "pymatgen"}),
+        ("crystalformer.data.array_store", {"torch", "pymatgen"}),
+        ("crystalformer.sources.convert", {"torch", "pymatgen"}),
+    ],
+)
+def test_a_module_brings_only_what_it_needs(module: str, absent: set[str]) -> None:
+    assert not loaded_modules(f"import {module}") & absent
+
+
+def test_that_check_can_fail() -> None:
+    assert "torch" in loaded_modules("import suite.trial")
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.name == "__init__.py"], ids=str)
+def test_packages_import_nothing_by_themselves(path: Path) -> None:
+    text = path.read_text()
+    assert text.startswith('"""')
+    assert "import " not in text.rpartition('"""')[2]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_rooms_are_small(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 300
+
+
+def test_no_model_field_shadows_a_training_setting() -> None:
+    training = {field.name for field in fields(TrainConfig)}
+    for key, entry in MODELS.items():
+        assert not training & {field.name for field in fields(entry.config)}, key
+
+
+def test_the_registry_names_its_rows() -> None:
+    for key, entry in MODELS.items():
+        assert entry.key == key
+        assert entry.label
+        assert entry.paper
+        assert entry.build(entry.config()) is not None
