@@ -24,7 +24,11 @@ _TABLE_EVERY_S = 2.0
 
 
 class ExperimentError(ValueError):
-    """The folder belongs to another search, or another process is writing it."""
+    """The folder belongs to another search."""
+
+
+class ExperimentBusy(RuntimeError):
+    """Another process is writing the experiment."""
 
 
 class Experiment:
@@ -61,7 +65,8 @@ class Experiment:
             fresh: put an earlier experiment of this name aside, as `<name>.<time>`, and begin anew.
 
         Raises:
-            ExperimentError: the folder holds another search, or another process is writing it.
+            ExperimentError: the folder holds another search.
+            ExperimentBusy: another process is writing it.
         """
         folder = runs.resolve() / space.name
         runs.mkdir(parents=True, exist_ok=True)
@@ -69,7 +74,7 @@ class Experiment:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise ExperimentError(
+            raise ExperimentBusy(
                 f"{folder}: another search is writing this experiment; wait for it or choose --name"
             ) from None
         try:

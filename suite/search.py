@@ -48,14 +48,14 @@ def _run(options: argparse.Namespace, console: Console, errors: Console) -> int:
         console.print(describe(space, len(data.store), counts))
         return DONE
 
-    from suite.experiment import Experiment, ExperimentError
+    from suite.experiment import Experiment, ExperimentBusy, ExperimentError
 
     command = shlex.join(["python", "-m", "suite.search", *(sys.argv[1:])])
     try:
         experiment = Experiment.open(options.runs, space, data, command, options.fresh)
-    except ExperimentError as error:
+    except (ExperimentError, ExperimentBusy) as error:
         _say(errors, str(error))
-        return WRONG_INPUT
+        return WRONG_INPUT if isinstance(error, ExperimentError) else FAILED
     try:
         return _carry_out(experiment, options.address, console, errors)
     finally:

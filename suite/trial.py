@@ -26,6 +26,7 @@ from suite.tensorboard_log import TrialLog
 
 # A checkpoint is written when the time since the last one is this many times what writing it took.
 _CHECKPOINT_COST = 20
+_LOCK_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,16 @@ class TrialRun:
         self.task = task
         # A worker of a killed session may live for some seconds more; two must not write one folder.
         Path(task.folder).mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(Path(task.folder) / ".lock", timeout=120)
-        self._lock.acquire()
-        entry = MODELS[task.model]
+        self._lock = FileLock(Path(task.folder) / ".lock")
+        self._lock.acquire(timeout=_LOCK_TIMEOUT_S)
+        try:
+            self._begin(device)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _begin(self, device: str) -> None:
+        task, entry = self.task, MODELS[self.task.model]
         self.store = ArrayStore.open(Path(task.store), verify=False)
         model_config = entry.config(**task.model_config)
         self.data = self._training_data(

@@ -1,0 +1,203 @@
+"""A training run by itself: resumption, its folder, and what it may see of the data."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from filelock import Timeout
+from suite_fixtures import small_space
+
+from crystalformer.data.splits import load_split
+from suite.final import FinalJob, run_final
+from suite.prepare import prepare_data
+from suite.ray_driver.actor import TrialActor
+from suite.records import read_json
+from suite.space import load_space
+from suite.trial import TrialRun, TrialTask, read_curve
+
+MODELS = ["crystalformer", "cgcnn"]
+
+
+def task_of(root: Path, model: str, epochs: int = 4, **changes: object) -> TrialTask:
+    space = load_space(small_space(root), (f"budget.epochs={epochs}", f"final.epochs={epochs}"))
+    data = prepare_data(space, root / "data")
+    model_config, train_config = space.resolve(model, space.models[model].first)
+    task = TrialTask(
+        run_id="t0000",
+        model=model,
+        model_config=asdict(model_config),
+        train_config=asdict(train_config),
+        recipe="common",
+        seed=1,
+        target="log10_K_VRH",
+        unit="log10(GPa)",
+        store=str(data.store.path),
+        split=data.splits["log10_K_VRH"].hash,
+        folder=str(root / "run"),
+        cache=str(root / "cache"),
+        tensorboard=str(root / "tensorboard"),
+        hparams={"model": model},
+    )
+    return replace(task, **changes)  # type: ignore[arg-type]
+
+
+def run_to_end(task: TrialTask) -> list[float]:
+    run = TrialRun(task)
+    try:
+        return [run.step().val_mae for _ in range(run.trainer.config.epochs)]
+    finally:
+        run.close()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_resumed_run_repeats_its_last_record_and_then_equals_the_whole_one(
+    tmp_path: Path, model: str
+) -> None:
+    whole = task_of(tmp_path, model, folder=str(tmp_path / "whole"))
+    expected = run_to_end(whole)
+
+    task = task_of(tmp_path, model)
+    first = TrialRun(task)
+    assert [first.step().val_mae for _ in range(2)] == expected[:2]
+    first.close()
+    assert task.checkpoint.exists()
+
+    second = TrialRun(task)
+    done = second.trainer.epoch
+    assert 1 <= done <= 2
+    assert [second.step().val_mae for _ in range(4 - done + 1)] == expected[done - 1 :]
+    second.close()
+    curves = [
+        pd.read_csv(t.curve).drop(columns=["crystals_per_s", "seconds", "eval_seconds"])
+        for t in (whole, task)
+    ]
+    pd.testing.assert_frame_equal(*curves)
+    assert curves[0]["epoch"].tolist() == [1, 2, 3, 4]
+
+
+def test_a_checkpoint_of_another_configuration_is_not_used(tmp_path: Path) -> None:
+    task = task_of(tmp_path, "cgcnn")
+    run = TrialRun(task)
+    run.step()
+    run.close()
+    other = TrialRun(replace(task, seed=2))
+    assert other.trainer.epoch == 0
+    assert read_curve(task.curve) == []
+    other.close()
+
+
+def test_a_half_written_curve_and_checkpoint_are_no_obstacle(tmp_path: Path) -> None:
+    task = task_of(tmp_path, "cgcnn")
+    expected = run_to_end(replace(task, folder=str(tmp_path / "whole")))
+    run = TrialRun(task)
+    run.step()
+    run.close()
+    task.checkpoint.write_bytes(task.checkpoint.read_bytes()[:100])
+    with task.curve.open("a") as file:
+        file.write("2,0.1,0.")
+    assert run_to_end(task) == expected
+    assert [row["epoch"] for row in read_curve(task.curve)] == ["1", "2", "3", "4"]
+
+
+def test_two_processes_cannot_write_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = task_of(tmp_path, "cgcnn")
+    run = TrialRun(task)
+    monkeypatch.setattr("suite.trial._LOCK_TIMEOUT_S", 0.1)
+    with pytest.raises(Timeout):
+        TrialRun(task)
+    run.close()
+    TrialRun(task).close()
+
+
+def test_training_never_sees_a_test_crystal(tmp_path: Path) -> None:
+    task = task_of(tmp_path, "cgcnn", epochs=1)
+    run = TrialRun(task)
+    test_rows = set(run.store.rows(load_split(run.store, task.split).test).tolist())
+    seen: set[int] = set()
+    make_batch = run.data.make_batch
+
+    def watched(rows):  # type: ignore[no-untyped-def]
+        seen.update(rows.tolist())
+        return make_batch(rows)
+
+    object.__setattr__(run.data, "make_batch", watched)
+    run.step()
+    run.close()
+    assert seen
+    assert test_rows
+    assert not seen & test_rows
+    # Nor do the scaled targets depend on them: offset and scale come from the training crystals.
+    train = run.data.values[run.data.train]
+    assert run.data.scaler.means[0] == pytest.approx(train.mean())
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MemoryError("host"), "out of memory: host"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "out of memory: CUDA out of"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out of memory: Default"),
+        (KeyError("surprise"), "KeyError: 'surprise'"),
+    ],
+)
+def test_the_actor_turns_a_failure_into_a_result_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    task = task_of(tmp_path, "cgcnn")
+    config = {"task": asdict(task), "cpu": 1, "gpu": 0}
+    actor = TrialActor(config)
+    assert actor.step()["epoch"] == 1
+
+    def fail(self: TrialRun) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrialRun, "step", fail)
+        result = actor.step()
+    assert result["done"] is True
+    assert result["failed"].startswith(reason)
+    assert "Traceback" in (Path(task.folder) / "error.txt").read_text()
+    # The same actor goes on with another trial.
+    assert actor.reset_config({**config, "task": asdict(replace(task, folder=str(tmp_path / "next")))})
+    assert actor.step()["epoch"] == 1
+    actor.cleanup()
+
+
+def test_divergence_is_a_failure_of_the_trial_alone(tmp_path: Path) -> None:
+    task = task_of(tmp_path, "cgcnn")
+    wild = replace(task, train_config={**task.train_config, "lr": 1e30, "optimizer": "sgd", "clip_norm": 0.0})
+    actor = TrialActor({"task": asdict(wild), "cpu": 1, "gpu": 0})
+    results = [actor.step() for _ in range(1)]
+    assert results[-1]["failed"].startswith("diverged: ")
+    actor.cleanup()
+
+
+def test_a_broken_store_is_a_failure_of_the_trial_alone(tmp_path: Path) -> None:
+    task = task_of(tmp_path, "cgcnn", store=str(tmp_path / "nowhere"))
+    actor = TrialActor({"task": asdict(task), "cpu": 1, "gpu": 0})
+    assert "nowhere" in actor.step()["failed"]
+    actor.cleanup()
+
+
+def test_a_final_run_appears_whole_and_only_once(tmp_path: Path) -> None:
+    task = task_of(tmp_path, "crystalformer", epochs=2, folder=str(tmp_path / "final/.run-1"), run_id="run-1")
+    job = FinalJob(task, "Crystalformer", "paper", "small", {"trial_id": "t0000", "val_mae": 0.1}, 1)
+    assert not job.finished
+    run_final(job)
+    assert job.finished
+    assert sorted(path.name for path in job.folder.parent.iterdir()) == ["run-1"]
+    record = read_json(job.folder / "run.json")
+    predictions = pd.read_parquet(job.folder / "predictions.parquet")
+    for part in ("val", "test"):
+        rows = predictions[predictions["split"] == part]
+        errors = (rows["y_pred"] - rows["y_true"]).abs()
+        assert record["metrics"][part]["mae"] == pytest.approx(errors.mean(), rel=1e-12)
+    assert record["kept"] == "averaged"
+    assert record["metrics"]["val"]["mae"] != record["metrics"]["val_raw"]["mae"]
+    last = read_curve(job.folder / "curve.csv")[-1]
+    assert float(last["val_mae"]) == pytest.approx(record["metrics"]["val"]["mae"], rel=1e-6)
+    assert float(last["val_mae_raw"]) == pytest.approx(record["metrics"]["val_raw"]["mae"], rel=1e-6)
+    assert record["peak_memory_mb"] > 50
+    assert record["predict_ms_per_crystal"] > 0
