@@ -21,7 +21,16 @@ CSV_COLUMNS = [
 ]  # fmt: skip
 # What printed tables need beside that. `candidate` names a row: the model's label, and the search where
 # there are several.
-PRINT_COLUMNS = ["experiment", "candidate", "variant", "n_expected", "crystals", "train_mad", "bold"]
+PRINT_COLUMNS = [
+    "experiment",
+    "candidate",
+    "recipe",
+    "variant",
+    "n_expected",
+    "crystals",
+    "train_mad",
+    "bold",
+]
 
 
 @dataclass(frozen=True)
@@ -130,6 +139,7 @@ def _measured_row(results: Results, runs: pd.DataFrame) -> dict[str, object]:
         "source": None,
         "experiment": name,
         "candidate": first["label"] if len(results.folders) == 1 else f"{first['label']} ({name})",
+        "recipe": first["recipe"],
         "variant": None,
         "n_expected": max(len(folder.seeds), len(runs)),
         "crystals": int(first["crystals"]),

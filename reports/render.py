@@ -47,8 +47,7 @@ class PrintedTable:
 
 PUBLISHED_WARNING = (
     "These errors were published for other, larger data sets and other splits: they show what the models "
-    "reach there and are "
-    "not directly comparable with the measured ones."
+    "reach there and are not directly comparable with the measured ones."
 )
 
 
@@ -68,6 +67,7 @@ def _measured_table(table: MaeTable, results: Results, task: Task) -> PrintedTab
     unit = _text(rows["unit"].iloc[0])
     header = (
         "Model",
+        "Recipe",
         in_unit("Val MAE", unit),
         in_unit("Test MAE", unit),
         "Seeds",
@@ -100,6 +100,7 @@ def _measured_row(group: pd.DataFrame) -> PrintedRow:
     return PrintedRow(
         label=str(some["candidate"]),
         cells=(
+            Cell(str(some["recipe"] or "-")),
             *errors,
             Cell(str(seeds) if seeds == expected else f"{seeds} of {expected}"),
             Cell(count(some["params"])),
@@ -127,8 +128,7 @@ def _notes(table: MaeTable, results: Results, task: Task, unit: str | None) -> t
     if rows["candidate"].nunique() > 1:
         notes.append(
             "Bold: the lowest error, where a paired t-test over crystals (errors averaged over the seeds, "
-            "Holm-corrected over "
-            f"the models) gives p < {ALPHA} against each other model; no bold where it does not."
+            f"Holm-corrected over the models) gives p < {ALPHA} against each other model; no bold where it does not."
         )
     if unit is None:
         notes.append(f"The data set states no unit for {task.target}: its errors are plain numbers.")

@@ -174,7 +174,9 @@ class LiveWatcher:
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False, header_style="dim")
         table.add_column("run", overflow="ellipsis", no_wrap=True)
-        table.add_column("model")
+        table.add_column(
+            "model", no_wrap=True, min_width=max([5, *(len(r.model) for r in self.board.running.values())])
+        )
         for name in ("epoch", f"val MAE ({self.board.unit})" if self.board.unit else "val MAE", "crystals/s"):
             table.add_column(name, justify="right")
         for run in list(self.board.running.values()):

@@ -41,9 +41,10 @@ class TrialLog:
     def __init__(
         self, folder: Path, run_id: str, hparams: Mapping[str, object], epochs_done: int = 0
     ) -> None:
+        continued = any(folder.glob("events.out.tfevents.*"))
         self._writer = FileWriter(str(folder), flush_secs=5)
         self._listed = bool(hparams)
-        if epochs_done:
+        if continued:
             start = SessionLog(status=SessionLog.START)
             self._writer.add_event(Event(session_log=start), step=epochs_done + 1)
         elif self._listed:

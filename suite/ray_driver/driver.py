@@ -29,24 +29,25 @@ from suite.trial import TrialTask
 
 
 class ClusterError(RuntimeError):
-    """Ray could not be started or joined, or has too little for one trial."""
+    """Ray could not be started or joined, has too little for one trial, or broke down."""
 
 
 @contextmanager
 def session(space: SearchSpace, address: str | None) -> Iterator[dict[str, float]]:
-    """A Ray session for the search: joined at `address`, else one of this machine's own; gives what it has.
+    """A Ray session for the search, and what it has.
 
-    Only a session started here is shut down at the end.
+    Joined at `address`, else at RAY_ADDRESS, which Ray sets for jobs in a cluster; else one of this machine's
+    own, also where another one happens to run. Only a session started here is shut down at the end.
 
     Raises:
         ClusterError: no cluster at the address, or less CPU or GPU than one trial asks for.
     """
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
-        if address:
+        if address := address or os.environ.get("RAY_ADDRESS"):
             ray.init(address=address, **quiet)
         else:
-            ray.init(include_dashboard=False, **quiet)
+            ray.init(address="local", include_dashboard=False, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ClusterError(f"Ray: {str(error).strip().splitlines()[0]}") from error
     try:
@@ -104,6 +105,8 @@ def run_search(
     )
     try:
         tuner.fit()
+    except tune.TuneError as error:
+        raise ClusterError(f"Ray Tune: {str(error).strip().splitlines()[-1]}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -66,7 +66,7 @@ class LedgerSearcher(Searcher):
         else:
             state, ended = "complete", f"trained for all {epochs} epochs"
         known = {
-            "epochs": epochs,
+            "epochs": epochs or None,
             "val_mae": result.get("val_mae"),
             "val_mae_raw": result.get("val_mae_raw"),
             "seconds": result.get("trained_s"),

@@ -13,6 +13,7 @@ import optuna
 import pandas as pd
 import pytest
 from safetensors.numpy import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from crystalformer.training.config import TrainConfig
 from suite.models import MODELS, parameter_count
@@ -219,6 +220,10 @@ def test_a_killed_search_goes_on_where_it_was(
     for row in trials.itertuples():
         curve = pd.read_csv(curves / row.trial_id / "curve.csv")
         assert curve["epoch"].tolist() == list(range(1, row.epochs + 1))
+        events = EventAccumulator(
+            str(run_folder(tmp_path) / f"tensorboard/{row.trial_id}-{row.model}")
+        ).Reload()
+        assert [event.step for event in events.Tensors("val_mae")] == curve["epoch"].tolist()
     # The published configurations do not depend on the sampler: same numbers as undisturbed.
     undisturbed = trials_of(finished)
     for number in range(2):
