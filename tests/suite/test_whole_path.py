@@ -13,7 +13,7 @@ import optuna
 import pandas as pd
 import pytest
 from safetensors.numpy import load_file
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 from crystalformer.training.config import TrainConfig
 from suite.models import MODELS, parameter_count
