@@ -128,7 +128,7 @@ def _notes(table: MaeTable, results: Results, task: Task, unit: str | None) -> t
     if rows["candidate"].nunique() > 1:
         notes.append(
             "Bold: the lowest error, where a paired t-test over crystals (errors averaged over the seeds, "
-            f"Holm-corrected over the models) gives p < {ALPHA} against each other model; no bold where it does not."
+            f"Holm-corrected over the models) gives p < {ALPHA} against each other model; else no bold."
         )
     if unit is None:
         notes.append(f"The data set states no unit for {task.target}: its errors are plain numbers.")

@@ -1,7 +1,7 @@
-"""Hyper-parameter search over crystal models: the command lines, the search spaces and the trials.
+"""Search and comparison: from a YAML file to trained models and a record of everything between.
 
-Reading order: `models` (the registry), `domains` and `space` (what is searched), `describe` (what a
-dry run prints), then the trial, the drivers and the command lines built on them. A search space is
-read in four steps: `space_yaml` (text to nodes with lines), `space_data` and `space_models` (the two
-large blocks), `space` (the whole).
+Reading order: `space/` (what is searched), `models` (the registry), `prepare` (data and splits), `trial` (one
+training run), `ledger` (the record of a search, and who is next), `sampling` (proposals), `ray_driver/` (who
+carries it out), `final` (retrained models; the test split), `experiment` (the folder), `stages` (the order of
+things), `search` (the command line).
 """

@@ -18,7 +18,7 @@ from suite.ledger import TrialLedger, open_storage
 from suite.prepare import PreparedData
 from suite.provenance import package_version, provenance
 from suite.records import read_json, write_json, write_table, write_text
-from suite.space import SearchSpace
+from suite.space.search_space import SearchSpace
 
 _TABLE_EVERY_S = 2.0
 

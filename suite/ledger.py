@@ -23,7 +23,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from suite.sampling import propose, startup_trials
-from suite.space import ModelSpace, SearchSpace
+from suite.space.search_space import ModelSpace, SearchSpace
 
 _STATES = {
     TrialState.RUNNING: "running",

@@ -9,7 +9,7 @@ from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.catalog import DATASETS
 from crystalformer.data.splits import Split, fractions, from_column, labelled_ids, save_split
 from crystalformer.sources.convert import allowed_count, prepare
-from suite.space import SearchSpace
+from suite.space.search_space import SearchSpace
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
 
-from suite.domains import Domain
+from suite.space.domains import Domain
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

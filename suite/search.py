@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, console: Console, errors: Console) -> int:
     from suite.prepare import prepare_data
-    from suite.space import load_space
+    from suite.space.search_space import load_space
 
     try:
         space = load_space(options.space, _overrides(options))
@@ -42,7 +42,7 @@ def _run(options: argparse.Namespace, console: Console, errors: Console) -> int:
         _say(errors, str(error))
         return WRONG_INPUT
     if options.dry_run:
-        from suite.describe import describe
+        from suite.space.describe import describe
 
         counts = {target: split.counts for target, split in data.splits.items()}
         console.print(describe(space, len(data.store), counts))

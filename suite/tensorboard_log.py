@@ -16,7 +16,7 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from torch.utils.tensorboard import FileWriter
 
 from crystalformer.training.loop import EpochRecord
-from suite.domains import Choice, Domain, Float, Integer
+from suite.space.domains import Choice, Domain, Float, Integer
 
 _SCALARS = {
     "train_mae": "mean absolute error over the training batches of the epoch",

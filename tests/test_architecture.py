@@ -29,7 +29,7 @@ def loaded_modules(statement: str) -> set[str]:
         ("suite.trial", {"ray", "optuna", "pymatgen"}),
         ("suite.final", {"ray", "optuna", "pymatgen"}),
         ("suite.search", {"ray", "torch", "optuna", "pymatgen", "pandas"}),
-        ("suite.space", {"ray", "torch", "pymatgen"}),
+        ("suite.space.search_space", {"ray", "torch", "pymatgen"}),
         ("crystalformer.data.array_store", {"torch", "pymatgen"}),
         ("crystalformer.sources.convert", {"torch", "pymatgen"}),
     ],

@@ -8,7 +8,7 @@ import pytest
 
 from crystalformer.training.config import TrainConfig
 from suite.models import ModelEntry
-from suite.space import SearchSpace, SpaceError, load_space
+from suite.space.search_space import SearchSpace, SpaceError, load_space
 
 
 @dataclass(frozen=True)

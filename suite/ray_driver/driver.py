@@ -24,7 +24,7 @@ from suite.progress import Watcher
 from suite.ray_driver.actor import TrialActor
 from suite.ray_driver.scheduler import PerModelStopping
 from suite.ray_driver.searcher import LedgerSearcher
-from suite.space import SearchSpace
+from suite.space.search_space import SearchSpace
 from suite.trial import TrialTask
 
 

@@ -11,7 +11,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialSch
 
 from crystalformer.training.checkpoint import checkpoint_epoch
 from suite.ray_driver.searcher import LedgerSearcher
-from suite.space import SearchSpace
+from suite.space.search_space import SearchSpace
 
 
 class _Recorded:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from suite.describe import describe
 from suite.models import MODELS, parameter_count
-from suite.space import SearchSpace, load_space
+from suite.space.describe import describe
+from suite.space.search_space import SearchSpace, load_space
 
 TEXT = """
 name: small

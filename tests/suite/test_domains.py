@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suite.domains import Choice, Constant, Domain, Float, Integer
-from suite.space_values import as_field, parse_domain
+from suite.space.domains import Choice, Constant, Domain, Float, Integer
+from suite.space.values import as_field, parse_domain
 
 NUMBERS = st.floats(-1e6, 1e6) | st.integers(-(10**6), 10**6)
 SCALARS = st.none() | st.booleans() | NUMBERS | st.text(max_size=5)

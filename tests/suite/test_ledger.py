@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 from suite_fixtures import small_space
 
 from suite.ledger import TrialLedger, open_storage, ranked
-from suite.space import load_space
+from suite.space.search_space import load_space
 
 RESULT = {"epochs": 4, "val_mae": 0.2, "val_mae_raw": 0.21, "seconds": 3.0, "parameters": 17}
 

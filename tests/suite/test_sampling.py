@@ -4,8 +4,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from suite.domains import Choice, Float, Integer
 from suite.sampling import propose, startup_trials
+from suite.space.domains import Choice, Float, Integer
 
 DOMAINS = {
     "m/x": Float(0.0, 10.0),

@@ -9,9 +9,9 @@ import pytest
 from toy_spaces import MINIMAL, ToyConfig, load
 
 from crystalformer.training.config import TrainConfig
-from suite.domains import Choice, Float, Integer
-from suite.space import BudgetSpec, FinalSpec, ResourcesSpec, SearchSpec, SpaceError, load_space
-from suite.space_data import DataSpec, SplitSpec
+from suite.space.data_block import DataSpec, SplitSpec
+from suite.space.domains import Choice, Float, Integer
+from suite.space.search_space import BudgetSpec, FinalSpec, ResourcesSpec, SearchSpec, SpaceError, load_space
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -105,7 +105,7 @@ def test_official_splits_are_for_the_data_sets_that_have_one(
     from crystalformer.data.catalog import DATASETS
 
     split_set = replace(DATASETS["mp-elastic-2015"], official_split=True)
-    monkeypatch.setattr("suite.space_data.DATASETS", {"mp-elastic-2015": split_set})
+    monkeypatch.setattr("suite.space.data_block.DATASETS", {"mp-elastic-2015": split_set})
     space = load(tmp_path, MINIMAL, "data.split=official")
     assert space.data.split == {"log10_K_VRH": SplitSpec("official")}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from toy_spaces import load
 
-from suite.space import BudgetSpec
+from suite.space.search_space import BudgetSpec
 
 BASE = """
 name: base

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from toy_spaces import LINES, complaint
 
-from suite.space import load_space
+from suite.space.search_space import load_space
 
 
 @pytest.fixture

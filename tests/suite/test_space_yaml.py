@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suite.space_node import Node, SpaceError
-from suite.space_yaml import apply_override, parse_yaml, read_space
+from suite.space.node import Node, SpaceError
+from suite.space.yaml_file import apply_override, parse_yaml, read_space
 
 
 def parse(text: str) -> Node | None:

@@ -9,7 +9,7 @@ from suite_fixtures import small_space
 from suite.ledger import TrialLedger, open_storage
 from suite.ray_driver.scheduler import PerModelStopping
 from suite.ray_driver.searcher import LedgerSearcher
-from suite.space import load_space
+from suite.space.search_space import load_space
 
 OVERRIDES = ("budget.trials=12", "budget.epochs=8", "search.grace_epochs=2", "search.reduction=2")
 

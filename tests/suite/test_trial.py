@@ -14,7 +14,7 @@ from suite.final import FinalJob, run_final
 from suite.prepare import prepare_data
 from suite.ray_driver.actor import TrialActor
 from suite.records import read_json
-from suite.space import load_space
+from suite.space.search_space import load_space
 from suite.trial import TrialRun, TrialTask, read_curve
 
 MODELS = ["crystalformer", "cgcnn"]

@@ -6,9 +6,9 @@ from dataclasses import fields
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from suite.domains import Choice, Constant, Domain, Float, Integer
-from suite.scalars import is_number, shown
-from suite.space_node import suggestion
+from suite.space.domains import Choice, Constant, Domain, Float, Integer
+from suite.space.node import suggestion
+from suite.space.scalars import is_number, shown
 
 DOMAIN_KEYS = ("int", "float", "choices", "step", "log")
 
@@ -22,7 +22,7 @@ _TYPE_NAMES = {
 
 
 def parse_domain(value: Any) -> Constant | Domain:
-    """The constant or domain that a YAML value stands for; `suite.domains` has the table.
+    """The constant or domain that a YAML value stands for; `suite.space.domains` has the table.
 
     Raises:
         ValueError: what was expected, what came, the closest key.

@@ -14,10 +14,10 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from crystalformer.training.config import TrainConfig
-from suite.domains import Choice, Constant, Domain
-from suite.scalars import Scalar, shown
-from suite.space_node import TRAIN_NAMES, Node
-from suite.space_values import as_field, field_types, parse_domain
+from suite.space.domains import Choice, Constant, Domain
+from suite.space.node import TRAIN_NAMES, Node
+from suite.space.scalars import Scalar, shown
+from suite.space.values import as_field, field_types, parse_domain
 
 if TYPE_CHECKING:
     from suite.models import ModelEntry

@@ -14,8 +14,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as YamlNode
 
-from suite.scalars import Scalar
-from suite.space_node import BLOCKS, Node, SpaceError, suggestion
+from suite.space.node import BLOCKS, Node, SpaceError, suggestion
+from suite.space.scalars import Scalar
 
 Place = Callable[[int], str]  # line, counted from 0 -> where it is, for messages
 

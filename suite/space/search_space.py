@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from crystalformer.training.config import TrainConfig
-from suite.scalars import Scalar
-from suite.space_data import DataSpec, read_data
-from suite.space_models import ModelSpace, read_models
-from suite.space_node import Node, SpaceError
-from suite.space_yaml import read_space
+from suite.space.data_block import DataSpec, read_data
+from suite.space.model_blocks import ModelSpace, read_models
+from suite.space.node import Node, SpaceError
+from suite.space.scalars import Scalar
+from suite.space.yaml_file import read_space
 
 if TYPE_CHECKING:
     from suite.models import ModelEntry

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from suite.scalars import Scalar, is_number, is_whole, shown
+from suite.space.scalars import Scalar, is_number, is_whole, shown
 
 if TYPE_CHECKING:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution

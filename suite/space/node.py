@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from crystalformer.training.config import TrainConfig
-from suite.scalars import Scalar, is_number, is_whole
+from suite.space.scalars import Scalar, is_number, is_whole
 
 TRAIN_NAMES = tuple(field.name for field in fields(TrainConfig) if field.name != "epochs")
 

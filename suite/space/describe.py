@@ -11,10 +11,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from suite.scalars import Scalar, shown
-from suite.space import SearchSpace
-from suite.space_data import SplitSpec
-from suite.space_models import ModelSpace
+from suite.space.data_block import SplitSpec
+from suite.space.model_blocks import ModelSpace
+from suite.space.scalars import Scalar, shown
+from suite.space.search_space import SearchSpace
 
 if TYPE_CHECKING:
     from suite.models import ModelEntry

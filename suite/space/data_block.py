@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from crystalformer.data.catalog import DATASETS
-from suite.space_node import Node
+from suite.space.node import Node
 
 FRACTION_KEYS = ("train", "val", "test", "seed")
 NAMED_SPLITS = ("official", "column")
