@@ -6,8 +6,11 @@ Everything that a later session or the report needs is here. `search.json` is wr
 trial table from the study, which is the record of the trials.
 """
 
+import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -24,7 +27,7 @@ _TABLE_EVERY_S = 2.0
 
 
 class ExperimentError(ValueError):
-    """The folder belongs to another search."""
+    """The folder belongs to another search, is damaged, or cannot be written."""
 
 
 class ExperimentBusy(RuntimeError):
@@ -32,11 +35,12 @@ class ExperimentBusy(RuntimeError):
 
 
 class Experiment:
-    """The folder of one experiment, opened for writing.
+    """The folder of one experiment, opened for writing; as a context it says in the end how it ended.
 
     Attributes:
         folder: `runs/<name>`, absolute.
         record: the content of `search.json`.
+        ledgers: the trials of each target.
     """
 
     def __init__(
@@ -47,8 +51,8 @@ class Experiment:
         self.data = data
         self.record = record
         self._lock = lock
-        self._session_started = time.monotonic()
-        self._seconds_before = float(record["seconds"])
+        self._total = Stopwatch(record["seconds"], running=True)
+        self._searching = Stopwatch(record["search_seconds"])
         self._table_written = 0.0
         self._storage = open_storage(folder / "study.db")
         self.ledgers = {target: self._ledger(target) for target in space.data.targets}
@@ -65,49 +69,61 @@ class Experiment:
             fresh: put an earlier experiment of this name aside, as `<name>.<time>`, and begin anew.
 
         Raises:
-            ExperimentError: the folder holds another search.
+            ExperimentError: the folder holds another search, is damaged, or cannot be written.
             ExperimentBusy: another process is writing it.
         """
         folder = runs.resolve() / space.name
-        runs.mkdir(parents=True, exist_ok=True)
         lock = FileLock(runs.resolve() / f".{space.name}.lock")
         try:
+            runs.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except Timeout:
             raise ExperimentBusy(
                 f"{folder}: another search is writing this experiment; wait for it or choose --name"
             ) from None
+        except OSError as error:
+            raise ExperimentError(f"--runs {runs}: expected a folder to write to, got {error}") from error
         try:
             if fresh and folder.exists():
                 os.replace(folder, folder.with_name(f"{space.name}.{datetime.now():%Y%m%d-%H%M%S}"))
-            record = _record_of(folder, space, data)
-            record |= _facts(space, data, command)
+            record = earlier_record(folder, space, data) | facts(space, data, command)
             folder.mkdir(parents=True, exist_ok=True)
+            experiment = cls(folder, space, data, record, lock)
             write_text(folder / "space.yaml", space.text)
-            write_json(folder / "search.json", record)
-            return cls(folder, space, data, record, lock)
+            experiment.update(status="running", finished=None)
+            return experiment
+        except (OSError, ValueError) as error:
+            lock.release()
+            if isinstance(error, ExperimentError):
+                raise
+            raise ExperimentError(f"{error}; --fresh puts the experiment aside and begins anew") from error
         except BaseException:
             lock.release()
             raise
 
-    def close(self) -> None:
-        """Let go of the folder."""
-        self._lock.release()
+    def __enter__(self) -> Self:
+        return self
 
-    @property
-    def seconds(self) -> float:
-        """Seconds spent on the experiment, over all sessions."""
-        return self._seconds_before + time.monotonic() - self._session_started
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.update(status="interrupted" if issubclass(kind, KeyboardInterrupt) else "failed")
+        self._lock.release()
 
     def update(self, **changes: Any) -> None:
         """Change entries of `search.json`."""
-        self.record |= {"seconds": self.seconds, **changes}
+        times = {"seconds": self._total.seconds, "search_seconds": self._searching.seconds}
+        self.record |= times | changes
         write_json(self.folder / "search.json", self.record)
 
-    def fail(self, entry: dict[str, str]) -> None:
-        """Add a failure to the record, once."""
-        if entry not in self.record["failures"]:
-            self.update(failures=[*self.record["failures"], entry])
+    @contextmanager
+    def searching(self) -> Iterator[None]:
+        """The time spent in this context counts for the budget in hours; the table is right at its end."""
+        self._searching.start()
+        try:
+            yield
+        finally:
+            self._searching.stop()
+            self.write_trials(now=True)
 
     def rows(self) -> list[dict]:
         """All trials of all targets."""
@@ -116,8 +132,7 @@ class Experiment:
     def write_trials(self, now: bool = False) -> None:
         """Write `trials.parquet` from the study, at most every few seconds unless `now`."""
         if now or time.monotonic() - self._table_written > _TABLE_EVERY_S:
-            rows = self.rows()
-            if rows:
+            if rows := self.rows():
                 write_table(self.folder / "trials.parquet", rows)
             self.update()
             self._table_written = time.monotonic()
@@ -129,30 +144,76 @@ class Experiment:
             study_name=f"{self.space.name}-{target}-{self.space.digest[:8]}",
             space=self.space,
             prefix=f"{target}-t" if several else "t",
-            seconds_before=self._seconds_before,
+            searched_s=lambda: self._searching.seconds,
         )
 
 
-def _record_of(folder: Path, space: SearchSpace, data: PreparedData) -> dict:
-    """The record of an earlier session, or that of a new experiment."""
-    if not (folder / "search.json").exists():
-        return {"started": _now(), "finished": None, "seconds": 0.0, "failures": []}
-    record = read_json(folder / "search.json")
-    here = {
-        "the search space": (record["space_digest"], space.digest),
-        "the data": (record["dataset"]["digest"], data.store.digest),
-    }
-    for what, (before, now) in here.items():
+class Stopwatch:
+    """Seconds over several sessions and stretches of time."""
+
+    def __init__(self, before: float, running: bool = False) -> None:
+        self._before = before
+        self._started = time.monotonic() if running else None
+
+    @property
+    def seconds(self) -> float:
+        return self._before + (0.0 if self._started is None else time.monotonic() - self._started)
+
+    def start(self) -> None:
+        self._started = time.monotonic()
+
+    def stop(self) -> None:
+        self._before, self._started = self.seconds, None
+
+
+def earlier_record(folder: Path, space: SearchSpace, data: PreparedData) -> dict:
+    """The record of an earlier session, or the beginning of one.
+
+    Raises:
+        ExperimentError: it cannot be read, or is that of another search.
+    """
+    path = folder / "search.json"
+    if not path.exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise ExperimentError(
+                f"{folder}: holds files but no search.json: choose another --name or --fresh"
+            )
+        return {"started": _now(), "seconds": 0.0, "search_seconds": 0.0, "failures": []}
+    try:
+        record = read_json(path)
+        known = (record["name"], record["space"], record["dataset"]["digest"])
+        seconds = [float(record[key]) for key in ("seconds", "search_seconds")]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ExperimentError(
+            f"{path}: expected the record of a search, got a damaged file ({type(error).__name__}: {error}): "
+            "put the experiment aside with --fresh"
+        ) from error
+    for what, before, now in zip(
+        ("name", "the search space", "the data (digest)"),
+        known,
+        (space.name, dict(space.content), data.store.digest),
+        strict=True,
+    ):
         if before != now:
             raise ExperimentError(
-                f"{folder}: holds an experiment in which {what} differs "
-                f"(digest {before[:12]}, now {now[:12]}): "
+                f"{folder}: holds another experiment, in which {_difference(what, before, now)}: "
                 "choose another --name, or put it aside with --fresh"
             )
-    return record
+    return record | dict(zip(("seconds", "search_seconds"), seconds, strict=True))
 
 
-def _facts(space: SearchSpace, data: PreparedData, command: str) -> dict:
+def _difference(where: str, before: Any, now: Any) -> str:
+    """The first place in which two JSON values differ, in words."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted(before.keys() | now.keys()):
+            if before.get(key) != now.get(key):
+                inside = key if where == "the search space" else f"{where}.{key}"
+                return _difference(inside, before.get(key), now.get(key))
+    return f"{where} is {json.dumps(before)}, here {json.dumps(now)}"
+
+
+def facts(space: SearchSpace, data: PreparedData, command: str) -> dict:
+    """What `search.json` says of a search before it runs."""
     from suite.models import MODELS
 
     notes = list(space.notes)
@@ -161,9 +222,9 @@ def _facts(space: SearchSpace, data: PreparedData, command: str) -> dict:
     ]
     return {
         "name": space.name,
-        "status": "running",
         "command": command,
         "overrides": list(space.overrides),
+        "space": dict(space.content),
         "space_digest": space.digest,
         "suite_version": package_version("crystalformer-suite"),
         "dataset": data.summary(),

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import torch
+from pyarrow import parquet
 from safetensors.torch import save_file
 from torch import nn
 
@@ -49,7 +51,15 @@ class FinalJob:
 
     @property
     def finished(self) -> bool:
-        return (self.folder / "run.json").exists()
+        """Whether the run is there, whole; a damaged one is run again."""
+        try:
+            record = read_json(self.folder / "run.json")
+            rows = parquet.read_metadata(self.folder / "predictions.parquet").num_rows
+        except (OSError, ValueError, pa.ArrowException):
+            return False
+        others = all((self.folder / name).is_file() for name in ("curve.csv", "model.safetensors"))
+        whole = isinstance(record, dict) and record.get("status") == "complete" and rows > 0
+        return whole and others and record.get("run_id") == self.task.run_id
 
 
 def run_id(model: str, dataset: str, target: str, seed: int, config: dict) -> str:

@@ -13,14 +13,14 @@ known, so a search continues from its study alone: no state of Ray's is needed a
 
 import json
 import math
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
 
 from suite.sampling import propose, startup_trials
 from suite.space.search_space import ModelSpace, SearchSpace
@@ -53,7 +53,7 @@ class TrialLedger:
         study_name: unique to experiment, space and target.
         space: the search space.
         prefix: put before the number in trial ids, to tell the targets of one experiment apart.
-        seconds_before: time that earlier sessions spent on this search, for the budget in hours.
+        searched_s: gives the seconds searched so far, over all sessions, for the budget in hours.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class TrialLedger:
         study_name: str,
         space: SearchSpace,
         prefix: str = "t",
-        seconds_before: float = 0.0,
+        searched_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.space = space
         self.study_name = study_name
@@ -73,9 +73,7 @@ class TrialLedger:
         self._study_id = storage.get_study_id_from_name(study_name)
         self._prefix = prefix
         self._models = tuple(space.models.values())
-        self._deadline = math.inf
-        if space.budget.hours is not None:
-            self._deadline = time.monotonic() + 3600 * space.budget.hours - seconds_before
+        self._searched_s = searched_s
         self._unfinished = [self._assignment(t) for t in self.trials() if t.state == TrialState.RUNNING]
 
     # ------------------------------------------------------------------ what is next
@@ -110,7 +108,22 @@ class TrialLedger:
 
     def out_of_time(self) -> bool:
         """Whether the budget in hours is used up."""
-        return time.monotonic() >= self._deadline
+        hours = self.space.budget.hours
+        return hours is not None and self._searched_s() >= 3600 * hours
+
+    def close_if_out_of_time(self) -> None:
+        """End the unfinished trials of earlier sessions, if no time is left to continue them."""
+        if not self.out_of_time():
+            return
+        ended = f"the budget of {self.space.budget.hours:g} h was used up"
+        for assignment in self._unfinished:
+            values = self.trials()[assignment.number].intermediate_values
+            if values:
+                last = max(values)
+                self.finish(assignment.number, "stopped", ended, {"epochs": last, "val_mae": values[last]})
+            else:
+                self.finish(assignment.number, "failed", f"{ended} before its first epoch", {})
+        self._unfinished = []
 
     def work_left(self) -> bool:
         """Whether `next` would give a trial."""
@@ -216,8 +229,18 @@ class TrialLedger:
 
 
 def open_storage(path: Path) -> optuna.storages.BaseStorage:
-    """The experiment's study database, an SQLite file that is made if it is absent."""
-    return optuna.storages.RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}})
+    """The experiment's study database, an SQLite file that is made if it is absent.
+
+    Raises:
+        ValueError: the file is there and is no study database.
+    """
+    try:
+        return optuna.storages.RDBStorage(
+            f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}}
+        )
+    except (SQLAlchemyError, RuntimeError) as error:
+        said = str(error).strip().splitlines()[0]
+        raise ValueError(f"{path}: expected an Optuna study database, got another file ({said})") from error
 
 
 def ranked(rows: Sequence[dict], model: str) -> list[dict]:

@@ -1,5 +1,6 @@
 """The data of a search: its array store, and one split per target as stored lists of ids."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.catalog import DATASETS
 from crystalformer.data.splits import Split, fractions, from_column, labelled_ids, save_split
+from crystalformer.data.targets import TargetScaler
 from crystalformer.sources.convert import allowed_count, prepare
 from suite.space.search_space import SearchSpace
 
@@ -56,8 +58,12 @@ def prepare_data(space: SearchSpace, root: Path) -> PreparedData:
     store = prepare(data.dataset, root, data.max_rejected)
     known = DATASETS.get(data.dataset) if isinstance(data.dataset, str) else None
     splits = {target: _split(space, store, target) for target in data.targets}
-    for split in splits.values():
+    for target, split in splits.items():
         save_split(store, split)
+        try:
+            TargetScaler.fit(store.targets[target][store.rows(split.train)][:, None], data.unit)
+        except ValueError as error:
+            raise ValueError(f"target {target}: {error}") from error
     units = {target: data.unit or store.units[target] for target in data.targets}
     return PreparedData(store, known.label if known else store.name, units, splits)
 
@@ -65,15 +71,22 @@ def prepare_data(space: SearchSpace, root: Path) -> PreparedData:
 def _split(space: SearchSpace, store: ArrayStore, target: str) -> Split:
     rule = space.data.split[target]
     ids = labelled_ids(store, target)
-    if rule.kind == "fractions":
-        _check_missing(space, store, target, len(store) - len(ids))
+    if rule.kind != "official":
+        _check_missing(space, store, target, ids)
     if rule.kind == "fractions":
         return fractions(ids, rule.train, rule.val, rule.test, rule.seed)
     return from_column(store, ids)
 
 
-def _check_missing(space: SearchSpace, store: ArrayStore, target: str, missing: int) -> None:
-    """A target may only lack where the search space says how many crystals may be left out."""
+def _check_missing(space: SearchSpace, store: ArrayStore, target: str, ids: Sequence[str]) -> None:
+    """A target may only lack where the search space says how many crystals may be left out.
+
+    With a split by column, crystals without a label take no part and need no target.
+    """
+    wanted = set(store.ids)
+    if space.data.split[target].kind == "column":
+        wanted = {id_ for id_, label in zip(store.ids, store.split_labels, strict=True) if label is not None}
+    missing = len(wanted - set(ids))
     rejected = len(store.manifest["rejected"])
     allowed = allowed_count(space.data.max_rejected, len(store) + rejected)
     if missing and missing + rejected > allowed:

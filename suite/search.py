@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 failed and resumable, 2 the input is wrong, 130 interrupte
 import argparse
 import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +15,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
+from suite.interrupts import interruptible
+from suite.ray_address import check_address
+
 if TYPE_CHECKING:
     from suite.experiment import Experiment
+    from suite.prepare import PreparedData
+    from suite.space.search_space import SearchSpace
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -25,20 +31,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     console, errors = Console(), Console(stderr=True)
     try:
-        return _run(options, console, errors)
+        with interruptible():
+            return _run(options, console, errors)
     except KeyboardInterrupt:
         _say(errors, "interrupted; the same command continues")
         return INTERRUPTED
 
 
 def _run(options: argparse.Namespace, console: Console, errors: Console) -> int:
-    from suite.prepare import prepare_data
     from suite.space.search_space import load_space
 
     try:
+        if options.address:
+            check_address(options.address)
         space = load_space(options.space, _overrides(options))
-        data = prepare_data(space, options.data)
-    except (ValueError, OSError) as error:
+        data = _prepare(options, space)
+    except ValueError as error:
         _say(errors, str(error))
         return WRONG_INPUT
     if options.dry_run:
@@ -57,54 +65,48 @@ def _run(options: argparse.Namespace, console: Console, errors: Console) -> int:
         _say(errors, str(error))
         return WRONG_INPUT if isinstance(error, ExperimentError) else FAILED
     try:
-        return _carry_out(experiment, options.address, console, errors)
-    finally:
-        experiment.close()
+        with experiment:
+            return _carry_out(experiment, options.address, console, errors)
+    except Exception as error:
+        # The reason in a line for the reader, the whole for whoever mends it.
+        (experiment.folder / "error.txt").write_text("".join(traceback.format_exception(error)))
+        _say(errors, f"{type(error).__name__}: {str(error).strip() or 'no message'}")
+        _say(errors, f"In full: {_shown(experiment.folder / 'error.txt')}. The same command continues.")
+        return FAILED
+
+
+def _prepare(options: argparse.Namespace, space: "SearchSpace") -> "PreparedData":
+    """The data of the search; what is wrong with them is told with the place that asks for them."""
+    from suite.prepare import prepare_data
+
+    try:
+        return prepare_data(space, options.data)
+    except OSError as error:
+        raise ValueError(f"--data {options.data}: expected a folder to write to, got {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{options.space}: data: {error}") from error
 
 
 def _carry_out(experiment: "Experiment", address: str | None, console: Console, errors: Console) -> int:
-    """The stages, with the state of the experiment recorded however they end."""
+    """The stages and the report; what is missing in the end is said and makes the search a failed one."""
     from suite.display import watching
-    from suite.interrupts import interruptible
-    from suite.stages import ReportError, build_report, run_stages
+    from suite.stages import NoUsableTrial, build_report, run_stages
 
     for note in experiment.record["notes"]:
         _say(console, f"note: {note}")
-    unit = next(iter(experiment.data.units.values())) or ""
-    status = "failed"
     try:
-        with interruptible(), watching(console, unit) as watcher:
-            run_stages(experiment, watcher, address)
-        status = "finished" if not _lacking(experiment) else "failed"
-    except KeyboardInterrupt:
-        status = "interrupted"
-        raise
-    except (RuntimeError, OSError) as error:
-        _say(errors, f"{type(error).__name__}: {error}\nThe same command continues.")
-        return FAILED
-    finally:
-        experiment.update(status=status, finished=_now() if status == "finished" else None)
-    try:
-        page = build_report(experiment)
-    except ReportError as error:
+        with watching(console, next(iter(experiment.data.units.values())) or "") as watcher:
+            missing = run_stages(experiment, watcher, address)
+    except NoUsableTrial as error:
+        experiment.update(status="failed")
         _say(errors, str(error))
         return FAILED
+    experiment.update(status="failed" if missing else "finished", finished=None if missing else _now())
+    page = build_report(experiment)
     _show_results(experiment.folder, page, console)
-    for run_id, reason in _lacking(experiment):
-        _say(errors, f"{run_id} failed: {reason}")
-    return DONE if status == "finished" else FAILED
-
-
-def _lacking(experiment: "Experiment") -> list[tuple[str, str]]:
-    """Final runs that are not there, with the last known reason."""
-    from suite.stages import final_jobs
-
-    reasons = {entry.get("run_id"): entry["reason"] for entry in experiment.record["failures"]}
-    return [
-        (job.task.run_id, reasons.get(job.task.run_id, "not run"))
-        for job in final_jobs(experiment)
-        if not job.finished
-    ]
+    for line in missing:
+        _say(errors, f"missing: {line}")
+    return FAILED if missing else DONE
 
 
 def _show_results(folder: Path, page: Path, console: Console) -> None:

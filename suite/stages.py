@@ -3,15 +3,14 @@
 import os
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from suite.experiment import Experiment
-from suite.final import FinalJob, run_id
-from suite.ledger import Assignment, ranked
-from suite.models import MODELS
+from suite.final import FinalJob
+from suite.ledger import Assignment
 from suite.progress import Watcher
-from suite.tensorboard_log import hparam_cells, write_columns
+from suite.tasks import arrange_final_runs, final_jobs, searched_domains, trial_task
+from suite.tensorboard_log import write_columns
 from suite.trial import TrialTask
 
 
@@ -23,20 +22,41 @@ class NoUsableTrial(RuntimeError):
     """No trial of any model came to an end that the final stage could start from."""
 
 
-def run_stages(experiment: Experiment, watcher: Watcher, address: str | None) -> None:
-    """Search and final runs, in one Ray session that is only started if something is left to do."""
-    searching = [target for target, ledger in experiment.ledgers.items() if ledger.work_left()]
-    if not searching and all(job.finished for job in final_jobs(experiment)):
-        return
-    from suite.ray_driver.driver import session
+def run_stages(experiment: Experiment, watcher: Watcher, address: str | None) -> list[str]:
+    """Search and final runs, in one Ray session that is only started if something is left to do.
 
-    write_columns(
-        experiment.folder / "tensorboard", _domains(experiment), next(iter(experiment.data.units.values()))
-    )
-    with session(experiment.space, address) as resources:
-        for target in searching:
-            _search(experiment, target, watcher, resources)
-        _finals(experiment, watcher, resources)
+    Returns:
+        What is missing in the end, in words: models without a usable trial, final runs that failed.
+
+    Raises:
+        NoUsableTrial: there is nothing that the final stage could start from.
+    """
+    for ledger in experiment.ledgers.values():
+        ledger.close_if_out_of_time()
+    searching = [target for target, ledger in experiment.ledgers.items() if ledger.work_left()]
+    failed: dict[str, str] = {}
+    if searching or any(not job.finished for job in final_jobs(experiment)):
+        from suite.ray_driver.driver import session
+
+        unit = next(iter(experiment.data.units.values()))
+        models = tuple(experiment.space.models)
+        write_columns(experiment.folder / "tensorboard", models, searched_domains(experiment), unit)
+        with session(experiment.space, address) as resources:
+            for target in searching:
+                _search(experiment, target, watcher, resources)
+            failed = _finals(experiment, watcher, resources)
+    jobs = final_jobs(experiment)
+    arrange_final_runs(experiment, jobs)
+    if not jobs:
+        experiment.update(failures=_failures(experiment, jobs, failed))
+        raise NoUsableTrial(_why_nothing(experiment))
+    failures = _failures(experiment, jobs, failed)
+    experiment.update(failures=failures)
+    return [
+        f"{entry.get('run_id', entry['model'])}: {entry['reason']}"
+        for entry in failures
+        if "trial_id" not in entry
+    ]
 
 
 def build_report(experiment: Experiment) -> Path:
@@ -56,25 +76,6 @@ def build_report(experiment: Experiment) -> Path:
     return experiment.folder / "report" / "index.html"
 
 
-def final_jobs(experiment: Experiment) -> list[FinalJob]:
-    """The final runs of an experiment as its trials stand now: the best of each model, over the seeds."""
-    jobs: dict[str, FinalJob] = {}
-    space = experiment.space
-    for target, ledger in experiment.ledgers.items():
-        rows = ledger.rows(target)
-        for key in space.models:
-            for rank, row in enumerate(ranked(rows, key)[: space.final.top], start=1):
-                params = ledger.assignment(row["number"]).params
-                model_config, train_config = space.resolve(key, params, epochs=space.final.epochs)
-                config = {"model": asdict(model_config), "train": asdict(train_config)}
-                for seed in space.final.seeds:
-                    name = run_id(key, experiment.data.store.name, target, seed, config)
-                    task = _task(experiment, target, key, config, seed, name, f"final/.{name}", {})
-                    selected = {"trial_id": row["trial_id"], "val_mae": row["val_mae"]}
-                    jobs.setdefault(name, _job(experiment, task, selected, rank))
-    return list(jobs.values())
-
-
 def _search(experiment: Experiment, target: str, watcher: Watcher, resources: dict[str, float]) -> None:
     from suite.ray_driver.driver import run_search
 
@@ -83,84 +84,51 @@ def _search(experiment: Experiment, target: str, watcher: Watcher, resources: di
     watcher.phase(f"Search: {target}", experiment.space.budget.trials, done)
 
     def make_task(assignment: Assignment) -> TrialTask:
-        experiment.write_trials()
-        return _trial_task(experiment, target, assignment)
+        return trial_task(experiment, target, assignment)
 
-    try:
-        run_search(ledger, make_task, watcher, resources)
-    finally:
-        experiment.write_trials(now=True)
-    for row in ledger.rows(target):
-        if row["state"] == "failed":
-            experiment.fail({"trial_id": row["trial_id"], "model": row["model"], "reason": row["ended"]})
+    with experiment.searching():
+        run_search(ledger, make_task, watcher, resources, experiment.write_trials)
 
 
-def _finals(experiment: Experiment, watcher: Watcher, resources: dict[str, float]) -> None:
+def _finals(experiment: Experiment, watcher: Watcher, resources: dict[str, float]) -> dict[str, str]:
+    """Do the final runs that are not done; gives run id -> reason of those that failed."""
     from suite.ray_driver.driver import run_finals
 
     jobs = final_jobs(experiment)
-    if not jobs:
-        raise NoUsableTrial(
-            f"every trial failed; {experiment.folder / 'trials.parquet'} says why, "
-            "trials/*/error.txt in full: mend the cause and begin anew with --fresh"
+    arrange_final_runs(experiment, jobs)
+    if jobs:
+        watcher.phase("Final runs", len(jobs), sum(job.finished for job in jobs))
+    return run_finals(jobs, experiment.space, watcher, resources)
+
+
+def _failures(experiment: Experiment, jobs: list[FinalJob], failed: dict[str, str]) -> list[dict[str, str]]:
+    """Everything that failed and is not mended: trials, models without a usable one, final runs."""
+    found = [
+        {"trial_id": row["trial_id"], "model": row["model"], "reason": row["ended"]}
+        for row in experiment.rows()
+        if row["state"] == "failed"
+    ]
+    for target in experiment.ledgers:
+        with_jobs = {job.task.model for job in jobs if job.task.target == target}
+        found += [
+            {"model": model, "reason": f"no trial for {target} came to a usable end"}
+            for model in experiment.space.models
+            if model not in with_jobs
+        ]
+    return found + [
+        {"run_id": job.task.run_id, "model": job.task.model, "reason": failed.get(job.task.run_id, "not run")}
+        for job in jobs
+        if not job.finished
+    ]
+
+
+def _why_nothing(experiment: Experiment) -> str:
+    if not experiment.rows() or any("was used up" in row["ended"] for row in experiment.rows()):
+        return (
+            f"the budget of {experiment.space.budget.hours:g} h was used up "
+            "before any trial finished an epoch: raise budget.hours"
         )
-    missing = set(experiment.space.models) - {job.task.model for job in jobs}
-    for key in sorted(missing):
-        experiment.fail({"model": key, "reason": "no trial of this model came to a usable end"})
-    watcher.phase("Final runs", len(jobs), sum(job.finished for job in jobs))
-    for job, reason in run_finals(jobs, experiment.space, watcher, resources):
-        experiment.fail({"run_id": job.task.run_id, "model": job.task.model, "reason": reason})
-
-
-def _trial_task(experiment: Experiment, target: str, assignment: Assignment) -> TrialTask:
-    model_config, train_config = experiment.space.resolve(assignment.model, assignment.params)
-    config = {"model": asdict(model_config), "train": asdict(train_config)}
-    domains = experiment.space.models[assignment.model].domains
-    cells = hparam_cells(assignment.model, assignment.params, domains)
-    folder = f"trials/{assignment.trial_id}"
-    return _task(
-        experiment, target, assignment.model, config, assignment.seed, assignment.trial_id, folder, cells
+    return (
+        f"every trial failed; {experiment.folder / 'trials.parquet'} says why, trials/*/error.txt in full: "
+        "mend the cause and begin anew with --fresh"
     )
-
-
-def _task(
-    experiment: Experiment,
-    target: str,
-    model: str,
-    config: dict,
-    seed: int,
-    name: str,
-    folder: str,
-    hparams: dict,
-) -> TrialTask:
-    data = experiment.data
-    log = f"final/{name}" if folder.startswith("final/") else f"{name}-{model}"
-    return TrialTask(
-        run_id=name,
-        model=model,
-        model_config=config["model"],
-        train_config=config["train"],
-        recipe=experiment.space.models[model].recipe,
-        seed=seed,
-        target=target,
-        unit=data.units[target],
-        store=str(data.store.path.resolve()),
-        split=data.splits[target].hash,
-        folder=str(experiment.folder / folder),
-        cache=str(data.store.path.resolve() / "cache"),
-        tensorboard=str(experiment.folder / "tensorboard" / log),
-        hparams=hparams,
-    )
-
-
-def _job(experiment: Experiment, task: TrialTask, selected: dict, rank: int) -> FinalJob:
-    entry = MODELS[task.model]
-    return FinalJob(task, entry.label, entry.paper, experiment.data.store.name, selected, rank)
-
-
-def _domains(experiment: Experiment) -> dict:
-    return {
-        f"{key}/{name}": domain
-        for key, model in experiment.space.models.items()
-        for name, domain in model.domains.items()
-    }

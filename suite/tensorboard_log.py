@@ -6,7 +6,7 @@ written there.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
@@ -68,18 +68,18 @@ class TrialLog:
         self._writer.close()
 
 
-def write_columns(folder: Path, domains: Mapping[str, Domain], unit: str | None) -> None:
+def write_columns(
+    folder: Path, models: Sequence[str], domains: Mapping[str, Domain], unit: str | None
+) -> None:
     """Write the HParams columns of an experiment: the model, every hyper-parameter of any model, the metrics.
 
     Args:
-        folder: the experiment's TensorBoard folder; one that has columns keeps them.
+        folder: the experiment's TensorBoard folder.
+        models: keys of all models, also of those with nothing to search.
         domains: hyper-parameter, as "<model>/<name>", -> what is searched.
         unit: of the errors.
     """
-    if any(folder.glob("events.out.tfevents.*")):
-        return
-    models = sorted({name.split("/", 1)[0] for name in domains})
-    columns = [hp.HParam("model", hp.Discrete(models))] if models else []
+    columns = [hp.HParam("model", hp.Discrete(sorted(models)))]
     columns += [hp.HParam(name, _range(domain)) for name, domain in domains.items()]
     suffix = f" ({unit})" if unit else ""
     metrics = [

@@ -52,13 +52,18 @@ def split_label(value: object, where: str) -> str | None:
 
 
 def check_ids(records: Sequence[Record], source: str) -> None:
-    """Refuse a source without crystals or with an id that comes twice.
+    """Refuse a source without crystals, with an id that comes twice or one that cannot be written.
 
     Raises:
         DataError: says so, with the lines of the first such id.
     """
     if not records:
         raise DataError(f"{source}: expected at least one crystal, got none")
+    for record in records:
+        if not record.id.isprintable():
+            raise DataError(
+                f"{source}, {record.where}: id: expected printable characters, got {record.id!a}"
+            )
     twice = [id_ for id_, count in Counter(record.id for record in records).items() if count > 1]
     if twice:
         places = ", ".join(record.where for record in records if record.id == twice[0])

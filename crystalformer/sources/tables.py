@@ -171,6 +171,8 @@ def _csv_structure(
         return "text", cell
     # pathlib drops a trailing part that is empty, so an empty cell would name the folder itself
     relative = Path(cell or _fail(f"{path}, {where}: {column}: expected a file name, got an empty cell"))
+    if not cell.isprintable():
+        raise DataError(f"{path}, {where}: {column}: expected a file name, got {cell!a}")
     folder = path.parent.resolve()
     if column == "id" and not (folder / relative).is_file():
         relative = Path(f"{cell}.cif")
@@ -186,8 +188,8 @@ def _csv_structure(
 def _read_json(path: Path) -> Table:
     try:
         entries = json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}, line {error.lineno}: expected JSON, got an error: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: expected JSON, got an error: {error}") from None
     if not isinstance(entries, list):
         raise DataError(f"{path}: expected a list of crystals, got a JSON {type(entries).__name__}")
     return Table(path, [_json_record(path, f"entry {i + 1}", i, entry) for i, entry in enumerate(entries)])
@@ -199,9 +201,9 @@ def _read_json_lines(path: Path) -> Table:
         if line.strip():
             try:
                 entry = json.loads(line)
-            except json.JSONDecodeError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(
-                    f"{path}, line {number}: expected a JSON object, got an error: {error.msg}"
+                    f"{path}, line {number}: expected a JSON object, got an error: {error}"
                 ) from None
             records.append(_json_record(path, f"line {number}", len(records), entry))
     return Table(path, records)

@@ -48,10 +48,13 @@ def session(space: SearchSpace, address: str | None) -> Iterator[dict[str, float
             ray.init(address=address, **quiet)
         else:
             ray.init(address="local", include_dashboard=False, **quiet)
+    except SystemExit as error:
+        raise KeyboardInterrupt from error  # Ray's own answer to SIGTERM while it starts
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ClusterError(f"Ray: {str(error).strip().splitlines()[0]}") from error
     try:
-        logging.getLogger("ray").setLevel(logging.ERROR)
+        # Lost workers are told by `_Recovery`, failed trials by the table.
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         with interruptible():
             yield _resources(space)
     finally:
@@ -75,6 +78,7 @@ def run_search(
     make_task: Callable[[Assignment], TrialTask],
     watcher: Watcher,
     resources: dict[str, float],
+    save: Callable[[], None],
 ) -> None:
     """Run the ledger's trials until its budget is used up.
 
@@ -83,7 +87,7 @@ def run_search(
     """
     space, gpu = ledger.space, _gpu(ledger.space, resources)
     constants = {"cpu": space.resources.cpu, "gpu": gpu}
-    searcher = LedgerSearcher(ledger, make_task, watcher, constants)
+    searcher = LedgerSearcher(ledger, make_task, watcher, constants, save)
     scratch = tempfile.mkdtemp(prefix="search-")
     tuner = tune.Tuner(
         tune.with_resources(TrialActor, {"cpu": space.resources.cpu, "gpu": gpu}),
@@ -99,6 +103,7 @@ def run_search(
             name="tune",
             storage_path=scratch,
             verbose=0,
+            callbacks=[_Recovery(watcher)],
             failure_config=tune.FailureConfig(max_failures=3),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
@@ -113,13 +118,13 @@ def run_search(
 
 def run_finals(
     jobs: Sequence[FinalJob], space: SearchSpace, watcher: Watcher, resources: dict[str, float]
-) -> list[tuple[FinalJob, str]]:
-    """Run the unfinished jobs, `search.concurrent` at a time; gives those that failed, with the reason."""
+) -> dict[str, str]:
+    """Run the unfinished jobs, `search.concurrent` at a time; gives run id -> reason of those that failed."""
     gpu = _gpu(space, resources)
     remote = ray.remote(num_cpus=space.resources.cpu, num_gpus=gpu, max_retries=3)(_final)
     waiting = [job for job in jobs if not job.finished]
     running: dict[ray.ObjectRef, FinalJob] = {}
-    failed: list[tuple[FinalJob, str]] = []
+    failed: dict[str, str] = {}
     follower = CurveFollower(watcher)
     while waiting or running:
         while waiting and len(running) < space.search.concurrent:
@@ -134,8 +139,22 @@ def run_finals(
             failure = _outcome(reference)
             follower.ended(job, failure)
             if failure is not None:
-                failed.append((job, failure))
+                failed[job.task.run_id] = failure
     return failed
+
+
+class _Recovery(tune.Callback):
+    """Says that a worker was lost; its trial goes on from its checkpoint in another one."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+
+    def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        run_id = trial.config["task"]["run_id"]
+        self._watcher.message(f"{run_id}: its worker was lost; it goes on in another one")
+
+    def __getstate__(self) -> dict:
+        return {}  # Tune pickles its callbacks into a file that nobody reads
 
 
 def _final(job: FinalJob, cpu: float, gpu: float) -> None:

@@ -20,6 +20,7 @@ class LedgerSearcher(Searcher):
         make_task: an assignment's training task.
         watcher: is told of starts, epochs and ends.
         constants: added to every trial's Tune configuration.
+        save: called as the record changes.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class LedgerSearcher(Searcher):
         make_task: Callable[[Assignment], TrialTask],
         watcher: Watcher,
         constants: dict[str, Any],
+        save: Callable[[], None],
     ) -> None:
         super().__init__()
         self.ledger = ledger
@@ -36,6 +38,7 @@ class LedgerSearcher(Searcher):
         self._make_task = make_task
         self._watcher = watcher
         self._constants = constants
+        self._save = save
 
     def suggest(self, trial_id: str) -> Any:
         assignment = self.ledger.next()
@@ -50,6 +53,7 @@ class LedgerSearcher(Searcher):
         assignment, task = self.running[trial_id]
         self.ledger.report(assignment.number, result["epoch"], result["val_mae"])
         self._watcher.epoch(task.run_id, result["epoch"], result["val_mae"], result["crystals_per_s"])
+        self._save()
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -76,6 +80,7 @@ class LedgerSearcher(Searcher):
         }
         self.ledger.finish(assignment.number, state, ended, {k: v for k, v in known.items() if v is not None})
         task.checkpoint.unlink(missing_ok=True)
+        self._save()
         self._watcher.ended(task.run_id, state, ended, result.get("val_mae"))
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict, **spec: Any) -> bool:

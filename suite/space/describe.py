@@ -133,6 +133,8 @@ def _examples(space: SearchSpace, model: ModelSpace, entry: "ModelEntry", sample
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("example configuration", overflow="fold")
     table.add_column("parameters", justify="right")
+    import torch
+
     from suite.models import parameter_count
 
     rng = random.Random(space.search.seed)
@@ -143,7 +145,8 @@ def _examples(space: SearchSpace, model: ModelSpace, entry: "ModelEntry", sample
         ]
     for index, params in enumerate(drawn):
         config, _ = space.resolve(model.key, params)
-        count = parameter_count(entry.build(config))
+        with torch.device("meta"):  # shapes without memory or initial values
+            count = parameter_count(entry.build(config))
         values = ", ".join(f"{name} {shown(value)}" for name, value in params.items()) or "nothing searched"
         table.add_row(Text(values + (" (tried first)" if index == 0 else "")), f"{count:,}")
     return table

@@ -79,10 +79,10 @@ class FinalSpec:
 class SearchSpace:
     """A whole search, checked.
 
-    `text` is the file as it was read and `overrides` what changed it. `digest` identifies what is
-    searched: it does not depend on comments, the order of keys, the name, and on what only decides how
-    much is computed and where (trials, hours, concurrency, resources, the final training). `notes` are
-    for the reader of the results.
+    `text` is the file as it was read and `overrides` what changed it. `content` is what is searched and
+    `digest` identifies it: they do not depend on comments, the order of keys, the name, the unit, and on
+    what only decides how much is computed and where (trials, hours, concurrency, resources, rejected
+    crystals, the final training). `notes` are for the reader of the results.
     """
 
     name: str
@@ -95,8 +95,13 @@ class SearchSpace:
     final: FinalSpec
     text: str
     overrides: tuple[str, ...]
-    digest: str
+    content: Mapping[str, Any]
     notes: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what is searched, in canonical JSON."""
+        return hashlib.sha256(json.dumps(self.content, sort_keys=True).encode()).hexdigest()
 
     def resolve(
         self, model_key: str, params: Mapping[str, Scalar], epochs: int | None = None
@@ -157,7 +162,7 @@ def load_space(
         final=final,
         text=text,
         overrides=tuple(overrides),
-        digest=_digest(blocks["data"], data, objective, budget, search, spaces),
+        content=_content(blocks["data"], data, objective, budget, search, spaces),
         notes=tuple(notes),
     )
 
@@ -233,19 +238,23 @@ def _final(node: Node, epochs: int) -> FinalSpec:
     )
 
 
-def _digest(
+def _content(
     node: Node,
     data: DataSpec,
     objective: tuple[str, ...],
     budget: BudgetSpec,
     search: SearchSpec,
     models: Mapping[str, ModelSpace],
-) -> str:
-    """SHA-256 of the resolved space in canonical JSON; a path counts as it is written, wherever it leads."""
+) -> dict[str, Any]:
+    """What is searched, resolved, as JSON; a path counts as it is written, wherever it leads."""
     content = {
-        "data": {**asdict(data), "dataset": node.mapping()["dataset"].plain()},
+        "data": {
+            "dataset": node.mapping()["dataset"].plain(),
+            "target": list(data.targets),
+            "split": {target: asdict(rule) for target, rule in data.split.items()},
+        },
         "objective": objective,
-        "epochs": budget.epochs,
+        "budget": {"epochs": budget.epochs},
         "search": {key: value for key, value in asdict(search).items() if key != "concurrent"},
         "models": {
             key: {
@@ -257,4 +266,4 @@ def _digest(
             for key, space in models.items()
         },
     }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return json.loads(json.dumps(content))

@@ -110,10 +110,19 @@ def test_a_value_that_is_no_number_cannot_be_a_result(tmp_path: Path) -> None:
 
 def test_hours_end_a_search_across_sessions(tmp_path: Path) -> None:
     overrides = ("budget.hours=1",)
-    assert ledger_of(tmp_path, overrides=overrides, seconds_before=3599.0).work_left()
-    late = ledger_of(tmp_path, overrides=overrides, seconds_before=3601.0)
+    early = ledger_of(tmp_path, overrides=overrides, searched_s=lambda: 3599.0)
+    assert early.work_left()
+    early.next(), early.next()
+    early.report(0, 2, 0.4)
+    late = ledger_of(tmp_path, overrides=overrides, searched_s=lambda: 3601.0)
     assert late.out_of_time()
+    late.close_if_out_of_time()
+    assert not late.work_left()
     assert late.next() is None
+    rows = late.rows("y")
+    assert [(row["state"], row["epochs"]) for row in rows] == [("stopped", 2), ("failed", 0)]
+    assert rows[0]["val_mae"] == 0.4
+    assert "budget of 1 h was used up" in rows[1]["ended"]
 
 
 def test_one_models_trials_do_not_move_anothers_proposals(tmp_path: Path) -> None:

@@ -45,7 +45,6 @@ def test_the_digest_ignores_what_does_not_change_the_search(tmp_path: Path, text
         "budget.epochs=21",
         "data.target=log10_G_VRH",
         "data.split.seed=1",
-        "data.max_rejected=1",
         "search.seed=1",
         "search.sampler=random",
         "search.scheduler=none",

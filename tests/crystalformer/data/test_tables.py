@@ -272,7 +272,7 @@ def test_other_unreadable_sources(tmp_path: Path) -> None:
     for name, content, message in [
         ("t.xlsx", b"", r"expected a file named \*.csv, \*.json"),
         ("t.json", b'{"a": 1}', "expected a list of crystals, got a JSON dict"),
-        ("t2.json", b"[1,\n", "t2.json, line 2: expected JSON"),
+        ("t2.json", b"[1,\n", "t2.json: expected JSON, got an error: Expecting value: line 2"),
         ("t.jsonl.gz", gzip.compress(b"{}")[:-4], "expected a whole file in UTF-8"),
         ("t2.jsonl.gz", b"plain", "expected a whole file in UTF-8"),
         ("latin.csv", "id,cif\nä,x".encode("latin-1"), "expected comma-separated values in UTF-8"),

@@ -1,0 +1,130 @@
+"""From the record to what is to be run: the task of a trial, and the final runs that the trials call for."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from suite.experiment import Experiment
+from suite.final import FinalJob, run_id
+from suite.ledger import Assignment, ranked
+from suite.models import MODELS
+from suite.records import write_json
+from suite.space.domains import Domain
+from suite.tensorboard_log import hparam_cells
+from suite.trial import TrialTask
+
+_SUPERSEDED = ".superseded"
+
+
+def trial_task(experiment: Experiment, target: str, assignment: Assignment) -> TrialTask:
+    """The training task of a trial."""
+    model_config, train_config = experiment.space.resolve(assignment.model, assignment.params)
+    config = {"model": asdict(model_config), "train": asdict(train_config)}
+    model = experiment.space.models[assignment.model]
+    cells = hparam_cells(assignment.model, assignment.params, model.domains)
+    folder = f"trials/{assignment.trial_id}"
+    log = f"{assignment.trial_id}-{assignment.model}"
+    return _task(
+        experiment, target, assignment.model, config, assignment.seed, assignment.trial_id, folder, log, cells
+    )
+
+
+def final_jobs(experiment: Experiment) -> list[FinalJob]:
+    """The final runs as the trials stand now: the best configurations of each model, over the seeds."""
+    space = experiment.space
+    jobs = []
+    for target in experiment.ledgers:
+        for key in space.models:
+            for rank, (row, config) in enumerate(_best(experiment, target, key), start=1):
+                selected = {"trial_id": row["trial_id"], "val_mae": row["val_mae"]}
+                for seed in space.final.seeds:
+                    name = run_id(key, experiment.data.store.name, target, seed, config)
+                    place = (f"final/.{name}", f"final/{name}")
+                    task = _task(experiment, target, key, config, seed, name, *place, {})
+                    entry, dataset = MODELS[key], experiment.data.store.name
+                    jobs.append(FinalJob(task, entry.label, entry.paper, dataset, selected, rank))
+    return jobs
+
+
+def arrange_final_runs(experiment: Experiment, jobs: list[FinalJob]) -> None:
+    """Make `final/` hold these runs alone; those of earlier choices wait in `final/.superseded/`.
+
+    A run that stays may have another rank by now; its record says so.
+    """
+    folder = experiment.folder / "final"
+    aside = folder / _SUPERSEDED
+    wanted = {job.task.run_id for job in jobs}
+    for present in sorted(folder.glob("[!.]*")):
+        if present.name not in wanted:
+            _move(present, aside / present.name)
+    for job in jobs:
+        if not job.finished and (earlier := aside / job.task.run_id).exists():
+            _move(earlier, job.folder)
+        if job.finished:
+            record = json.loads((job.folder / "run.json").read_text())
+            chosen = {"selected_from": job.selected_from, "rank": job.rank}
+            if any(record[key] != value for key, value in chosen.items()):
+                write_json(job.folder / "run.json", record | chosen)
+
+
+def searched_domains(experiment: Experiment) -> dict[str, Domain]:
+    """Every searched parameter of every model, as "<model>/<name>"."""
+    return {
+        f"{key}/{name}": domain
+        for key, model in experiment.space.models.items()
+        for name, domain in model.domains.items()
+    }
+
+
+def _best(experiment: Experiment, target: str, model: str) -> Iterator[tuple[dict, dict]]:
+    """A model's best trials, the best alone of equal configurations, with what is to be trained again."""
+    space, ledger = experiment.space, experiment.ledgers[target]
+    seen: list[dict] = []
+    for row in ranked(ledger.rows(target), model):
+        if len(seen) == space.final.top:
+            return
+        params = ledger.assignment(row["number"]).params
+        model_config, train_config = space.resolve(model, params, epochs=space.final.epochs)
+        config = {"model": asdict(model_config), "train": asdict(train_config)}
+        if config not in seen:
+            seen.append(config)
+            yield row, config
+
+
+def _task(
+    experiment: Experiment,
+    target: str,
+    model: str,
+    config: dict,
+    seed: int,
+    name: str,
+    folder: str,
+    log: str,
+    hparams: dict,
+) -> TrialTask:
+    data = experiment.data
+    return TrialTask(
+        run_id=name,
+        model=model,
+        model_config=config["model"],
+        train_config=config["train"],
+        recipe=experiment.space.models[model].recipe,
+        seed=seed,
+        target=target,
+        unit=data.units[target],
+        store=str(data.store.path.resolve()),
+        split=data.splits[target].hash,
+        folder=str(experiment.folder / folder),
+        cache=str(data.store.path.resolve() / "cache"),
+        tensorboard=str(experiment.folder / "tensorboard" / log),
+        hparams=hparams,
+    )
+
+
+def _move(folder: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(to, ignore_errors=True)
+    os.replace(folder, to)
