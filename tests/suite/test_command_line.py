@@ -115,3 +115,55 @@ def test_the_shipped_spaces_are_right(name: str, tmp_path: Path, capfd: pytest.C
     arguments = ["--space", str(ROOT / "search_spaces" / name), "--data", str(tmp_path), "--dry-run"]
     assert main(arguments) == 0
     assert "crystals" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("garbage", "expected auto, host:port or ray://host:port"),
+        ("host:port", "expected auto, host:port or ray://host:port"),
+        ("127.0.0.1:9", "expected a Ray cluster at 127.0.0.1:9"),
+    ],
+)
+def test_an_address_without_a_cluster(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], address: str, said: str
+) -> None:
+    assert said in refused(tmp_path, capfd, "--address", address)
+
+
+def test_folders_that_cannot_be_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert "--runs" in refused(tmp_path, capfd, "--runs", str(tmp_path / "file"))
+    assert "--data" in refused(tmp_path, capfd, "--data", str(tmp_path / "file"))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"), [([1.0] * 40, "target log10_K_VRH: "), ([1e200, -1e200] * 20, "target log10_K_VRH: ")]
+)
+def test_targets_that_cannot_be_scaled(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], values: list[float], said: str
+) -> None:
+    table = write_small_table(tmp_path / "small.jsonl")
+    records = [json.loads(line) for line in table.read_text().splitlines()]
+    for record, value in zip(records, values, strict=True):
+        record["targets"] = {"log10_K_VRH": value}
+    table.write_text("\n".join(map(json.dumps, records)))
+    assert said in refused(tmp_path, capfd)
+
+
+def test_a_labelled_crystal_without_the_target(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    table = write_small_table(tmp_path / "small.jsonl")
+    records = [json.loads(line) for line in table.read_text().splitlines()]
+    for number, record in enumerate(records):
+        record["split"] = ("train", "train", "val", "test")[number % 4]
+    records[3]["targets"] = {}
+    records[4] |= {"targets": {}, "split": None}  # takes no part
+    table.write_text("\n".join(map(json.dumps, records)))
+    message = refused(tmp_path, capfd, "--set", "data.split=column")
+    assert "log10_K_VRH is missing for 1 of 40 crystals" in message
+
+
+def test_a_model_too_large_to_build_is_described(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    space = small_space(tmp_path, models={"cgcnn": {"node_width": 1000000}})
+    assert main(["--space", str(space), "--data", str(tmp_path / "data"), "--dry-run"]) == 0
+    assert "cgcnn" in capfd.readouterr().out

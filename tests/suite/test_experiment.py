@@ -72,6 +72,29 @@ def test_two_targets_are_two_studies(tmp_path: Path, search_command: Callable[..
     assert set(measured["target"]) == {"log10_K_VRH", "density"}
 
 
+def test_a_model_without_a_usable_trial_is_said_and_the_rest_reported(
+    tmp_path: Path, search_command: Callable[..., list[str]]
+) -> None:
+    table = write_small_table(tmp_path / "small.jsonl")
+    records = [json.loads(line) for line in table.read_text().splitlines()]
+    for record in records:
+        record["species"][0] = 99  # more than Crystalformer's 98 elements, within CGCNN's 100
+    table.write_text("\n".join(map(json.dumps, records)))
+    small_space(tmp_path, budget={"trials": 2, "epochs": 1}, final={"seeds": [0]})
+    for _ in range(2):
+        done = subprocess.run(search_command(tmp_path), cwd=ROOT, capture_output=True, text=True, timeout=280)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "missing: crystalformer: no trial for log10_K_VRH came to a usable end" in done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
+    assert trials_of(tmp_path)["state"].tolist() == ["failed", "complete"]
+    assert "99" in trials_of(tmp_path)["ended"][0]
+    search = json.loads((tmp_path / "runs/small/search.json").read_text())
+    assert search["status"] == "failed"
+    assert [entry["model"] for entry in search["failures"]] == ["crystalformer"] * 2
+    report = pd.read_csv(tmp_path / "runs/small/report/mae_table.csv")
+    assert set(report[report["kind"] == "measured"]["model"]) == {"cgcnn"}
+
+
 def test_a_second_writer_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     space = small_space(tmp_path, **ONE_MODEL)
     (tmp_path / "runs").mkdir()
