@@ -16,7 +16,15 @@ def refused(folder: Path, capfd: pytest.CaptureFixture[str], *flags: str) -> str
     space = folder / "space.yaml"
     if not space.exists():
         small_space(folder)
-    arguments = ["--space", str(space), "--runs", str(folder / "runs"), "--data", str(folder / "data"), *flags]
+    arguments = [
+        "--space",
+        str(space),
+        "--runs",
+        str(folder / "runs"),
+        "--data",
+        str(folder / "data"),
+        *flags,
+    ]
     try:
         code = main(arguments)
     except SystemExit as exit_:  # argparse

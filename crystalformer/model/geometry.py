@@ -1,0 +1,86 @@
+"""`Geometry`: where the atoms of a batch are, in the forms that attention asks for."""
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from crystalformer.data.batch import CrystalBatch
+from crystalformer.layers.radial_basis import GaussianBasis
+from crystalformer.model.config import CrystalformerConfig
+from crystalformer.model.images import ImageList, list_images
+from crystalformer.model.waves import Waves, list_waves
+
+
+class Geometry:
+    """Images and waves of a batch; each is made when first asked for and shared by all blocks and heads."""
+
+    def __init__(self, batch: CrystalBatch, config: CrystalformerConfig, basis: GaussianBasis | None) -> None:
+        self._batch, self._config, self._basis = batch, config, basis
+
+    @cached_property
+    def images(self) -> ImageList:
+        """The periodic images within range, for attention in real space."""
+        batch, config = self._batch, self._config
+        return list_images(
+            batch.positions,
+            batch.lattices,
+            batch.sizes,
+            config.lattice_range,
+            config.sigma_max,
+            self._basis,
+            config.minimum_box,
+        )
+
+    @cached_property
+    def waves(self) -> Waves:
+        """The plane waves within range, for attention in reciprocal space."""
+        batch = self._batch
+        return list_waves(batch.positions, batch.lattices, batch.sizes, self._config.reciprocal_range)
+
+
+def check_batch(batch: CrystalBatch, elements: int) -> None:
+    """Refuses what no model can predict from.
+
+    Raises:
+        ValueError: an element is unknown, a coordinate is not a finite number, or a lattice has no volume;
+            the message names the first crystal of that kind by its place in the batch and its row in the
+            array store.
+    """
+    known = (batch.numbers >= 1) & (batch.numbers <= elements)
+    placed = batch.positions.isfinite().all(1)
+    regular = torch.linalg.det(batch.lattices.detach()).abs() > 0  # not where it is NaN
+    regular &= batch.lattices.isfinite().flatten(1).all(1)
+    if bool(known.all() & placed.all() & regular.all()):
+        return
+    if not bool(known.all()):
+        atom = _first(~known)
+        problem = (
+            f"numbers: expected atomic numbers Z from 1 to {elements}, got Z = {int(batch.numbers[atom])}"
+        )
+        hint = "" if int(batch.numbers[atom]) < 1 else "; the setting `elements` can be raised to 118"
+        raise ValueError(f"{problem} in {_atom_name(batch, atom)}{hint}")
+    if not bool(placed.all()):
+        atom = _first(~placed)
+        raise ValueError(
+            f"positions: expected finite numbers, got {batch.positions[atom].tolist()} in "
+            f"{_atom_name(batch, atom)}"
+        )
+    crystal = _first(~regular)
+    if not bool(batch.lattices[crystal].isfinite().all()):
+        raise ValueError(f"lattices: expected finite numbers, got others in {_crystal_name(batch, crystal)}")
+    raise ValueError(f"lattices: expected a volume above 0, got 0 in {_crystal_name(batch, crystal)}")
+
+
+def _first(wrong: Tensor) -> int:
+    return int(wrong.nonzero()[0])
+
+
+def _atom_name(batch: CrystalBatch, atom: int) -> str:
+    crystal = int(batch.crystal_of_atom[atom])
+    within = atom - int(batch.sizes[:crystal].sum())
+    return f"atom {within} of {_crystal_name(batch, crystal)}"
+
+
+def _crystal_name(batch: CrystalBatch, crystal: int) -> str:
+    return f"crystal {crystal} of the batch (row {int(batch.indices[crystal])} of its store)"
