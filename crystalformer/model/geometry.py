@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from crystalformer.data.batch import CrystalBatch
+from crystalformer.data.crystal import MIN_RELATIVE_VOLUME
 from crystalformer.layers.radial_basis import GaussianBasis
 from crystalformer.model.config import CrystalformerConfig
 from crystalformer.model.images import ImageList, list_images
@@ -47,10 +48,14 @@ def check_batch(batch: CrystalBatch, elements: int) -> None:
             the message names the first crystal of that kind by its place in the batch and its row in the
             array store.
     """
+    lattices = batch.lattices.detach()
+    # as in `Crystal`: below this the cell vectors lie in a plane, but for rounding
+    smallest = MIN_RELATIVE_VOLUME * lattices.norm(dim=2).prod(1)
     known = (batch.numbers >= 1) & (batch.numbers <= elements)
     placed = batch.positions.isfinite().all(1)
-    regular = torch.linalg.det(batch.lattices.detach()).abs() > 0  # not where it is NaN
-    regular &= batch.lattices.isfinite().flatten(1).all(1)
+    volumes = torch.linalg.det(lattices).abs()
+    regular = volumes > smallest  # not where a number is NaN
+    regular &= lattices.isfinite().flatten(1).all(1)
     if bool(known.all() & placed.all() & regular.all()):
         return
     if not bool(known.all()):
@@ -69,7 +74,10 @@ def check_batch(batch: CrystalBatch, elements: int) -> None:
     crystal = _first(~regular)
     if not bool(batch.lattices[crystal].isfinite().all()):
         raise ValueError(f"lattices: expected finite numbers, got others in {_crystal_name(batch, crystal)}")
-    raise ValueError(f"lattices: expected a volume above 0, got 0 in {_crystal_name(batch, crystal)}")
+    raise ValueError(
+        f"lattices: expected three cell vectors that span a volume, got {volumes[crystal]:.3g} Å^3 in "
+        f"{_crystal_name(batch, crystal)}"
+    )
 
 
 def _first(wrong: Tensor) -> int:
