@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional, init
 
+from crystalformer.model.angles import FramedAttention
 from crystalformer.model.attention import Attention, InfinitelyConnectedAttention
 from crystalformer.model.config import CrystalformerConfig
 from crystalformer.model.geometry import Geometry
@@ -15,6 +16,7 @@ ATTENTION: dict[str, Callable[[CrystalformerConfig], Attention]] = {
     "real": InfinitelyConnectedAttention,
     "reci": ReciprocalAttention,
     "multihead": DualSpaceAttention,
+    "framed": FramedAttention,
 }
 
 
@@ -31,7 +33,7 @@ class Block(nn.Module):
         super().__init__()
         before, after = config.norm == "pre", config.norm == "post"
         self.norm_before_attention = _norm(config.width, before)
-        self.attention = ATTENTION[domain](config)
+        self.attention = ATTENTION[domain if config.frames == "none" else "framed"](config)
         self.norm_after_attention = _norm(config.width, after)
         self.norm_before_feed_forward = _norm(config.width, before)
         self.expand = nn.Linear(config.width, config.ff_width)  # W_1
@@ -71,9 +73,16 @@ def initialise_block(block: Block, num_layers: int) -> None:
     for weight in attention.decay.parameters():
         init.normal_(weight, std=weight.shape[1] ** -0.5)  # its second axis is a head's features
     if attention.value_encoding is not None:
-        basis_size = attention.value_encoding.shape[2]
-        # one matrix (width, K) of which each head owns some rows
-        init.xavier_uniform_(attention.value_encoding.view(-1, basis_size), gain=basis_size**-0.5)
+        _initialise_encoding(attention.value_encoding)
+    if isinstance(attention, FramedAttention):
+        for axis in attention.angle_encoding:
+            _initialise_encoding(axis)
+
+
+def _initialise_encoding(encoding: Tensor) -> None:
+    """(heads, head width, K): one matrix (width, K), of which each head owns some rows."""
+    basis_size = encoding.shape[2]
+    init.xavier_uniform_(encoding.view(-1, basis_size), gain=basis_size**-0.5)
 
 
 def initialise_embedding(embedding: nn.Embedding, num_layers: int) -> None:

@@ -9,12 +9,16 @@ from crystalformer.data.batch import CrystalBatch
 from crystalformer.data.crystal import MIN_RELATIVE_VOLUME
 from crystalformer.layers.radial_basis import GaussianBasis
 from crystalformer.model.config import CrystalformerConfig
+from crystalformer.model.frames import Directions, list_directions
 from crystalformer.model.images import ImageList, list_images
 from crystalformer.model.waves import Waves, list_waves
 
 
 class Geometry:
-    """Images and waves of a batch; each is made when first asked for and shared by all blocks and heads."""
+    """Images, their directions, and waves of a batch.
+
+    Each is made when first asked for and shared by all blocks and heads.
+    """
 
     def __init__(self, batch: CrystalBatch, config: CrystalformerConfig, basis: GaussianBasis | None) -> None:
         self._batch, self._config, self._basis = batch, config, basis
@@ -32,6 +36,11 @@ class Geometry:
             self._basis,
             config.minimum_box,
         )
+
+    @cached_property
+    def directions(self) -> Directions:
+        """Where the images lie, for attention with frames."""
+        return list_directions(self._batch.positions, self._batch.lattices, self.images)
 
     @cached_property
     def waves(self) -> Waves:

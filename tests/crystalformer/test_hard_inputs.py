@@ -66,6 +66,23 @@ def test_odd_crystals_in_single_precision(make_batch, name):
         assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
+@pytest.mark.parametrize("name", HARD)
+@pytest.mark.parametrize("frames", ["max", "weighted-pca"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_frames_of_odd_crystals_are_numbers(make_batch, name, frames, dtype):
+    crystal = [np.array(array) for array in HARD[name]]
+    torch.manual_seed(0)
+    model = Crystalformer(CrystalformerConfig(**SHAPE, frames=frames, angle_basis=5)).to(dtype)
+    batch = make_batch(crystal, dtype=dtype)
+    batch = replace(batch, positions=batch.positions.requires_grad_())
+    model.calibrate(batch)
+    output = model(batch)
+    output.sum().backward()
+    assert output.isfinite().all()
+    assert batch.positions.grad.isfinite().all()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_six_hundred_atoms_are_a_hundred_times_six(make_batch, random_crystal, domain):
     """A supercell of 5 x 5 x 4 cells is the same crystal, once the sums have converged."""

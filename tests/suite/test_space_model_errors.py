@@ -122,4 +122,4 @@ def test_long_lists_of_names_are_shown_only_where_no_name_is_close(path: Path) -
     far = complaint(path, models="models: {crystalformer: {zzzzz: 2}}")
     assert "valid:" not in close
     assert "valid: num_layers, width, heads" in far
-    assert far.endswith("swa_epochs")
+    assert far.endswith("ema_decay")
