@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from crystalformer.layers.segments import segment_sum
+from crystalformer.layers.segments import segment_offsets, segment_sum
 from crystalformer.model.attention import Attention, add_encoding, attend
 from crystalformer.model.config import CrystalformerConfig
 from crystalformer.model.frames import FRAMES, Directions
@@ -75,8 +75,12 @@ class FramedAttention(Attention):
 def attention_weights(q: Tensor, k: Tensor, a: Tensor, images: ImageList, directions: Directions) -> Tensor:
     """log p_im of every image, (images, heads); arguments as for `attend`. -inf outside the box of a head."""
     query = directions.query
-    similarity = (q[query] * k[images.key]).sum(-1) / math.sqrt(q.shape[-1])
-    logits = similarity + a[query] * images.distance.square()[:, None]
+    sizes = images.sizes.tolist()
+    crystals = zip(q.split(sizes), k.split(sizes), strict=True)
+    similarity = torch.cat([torch.einsum("ihd,jhd->ijh", *pair).flatten(0, 1) for pair in crystals])
+    logits = (
+        similarity[directions.pair] / math.sqrt(q.shape[-1]) + a[query] * images.distance.square()[:, None]
+    )
     if images.reach is not None:
         cutoff = CUTOFF_SIGMAS * (2 * a.detach().abs()).rsqrt() + CUTOFF_MARGIN
         logits = logits.masked_fill(images.reach[:, None] >= cutoff[query], -math.inf)
@@ -98,12 +102,16 @@ def average_angles(
         directions: of the images.
         basis: b_angle.
     """
-    weights = log_weights.exp() * directions.present[:, None]
-    heads = weights.shape[1]
+    # what is left out weighs less, all images of an atom together, than the rounding error of one number
+    smallest = torch.finfo(log_weights.dtype).eps / max(1, int(directions.counts.max()))
+    kept = (log_weights.detach().amax(1) > math.log(smallest)) & directions.present
+    query, unit, weights = directions.query[kept], directions.unit[kept], log_weights[kept].exp()
+    counts = torch.bincount(query, minlength=len(frames))
+    ends = segment_offsets(counts).tolist()
     parts = []
-    for atoms in _chunks(directions.counts, CHUNK // (heads * 3 * basis.size)):
-        first, last = int(directions.counts[: atoms.start].sum()), int(directions.counts[: atoms.stop].sum())
-        arrays = weights[first:last], frames[atoms], directions.unit[first:last], directions.counts[atoms]
+    for atoms in _chunks(counts, CHUNK // (weights.shape[1] * 3 * basis.size)):
+        images = slice(ends[atoms.start], ends[atoms.stop])
+        arrays = weights[images], frames[atoms], unit[images], counts[atoms]
         # the values of the basis are many times larger than all else: computed again for the gradient
         parts.append(
             checkpoint(_average_chunk, *arrays, basis, use_reentrant=False, preserve_rng_state=False)

@@ -29,7 +29,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from crystalformer.layers.segments import segment_ids, segment_sum
+from crystalformer.layers.segments import segment_ids, segment_offsets, segment_sum
 from crystalformer.model.images import ImageList
 
 SAME_PLACE = 1e-5  # Å^2; nearer than this an image has no direction
@@ -46,12 +46,14 @@ class Directions:
     | field | shape | unit | meaning |
     |---|---|---|---|
     | `query` | (images,) int64 | - | atom i |
+    | `pair` | (images,) int64 | - | row of (i, j) among all pairs of atoms of a crystal, sorted by (i, j) |
     | `counts` | (atoms,) int64 | - | images of each atom |
     | `unit` | (images, 3) | - | rhat; 0 for an image at the atom itself |
     | `rank` | (images,) int64 | - | place in the order that decides between equals, increasing |
     """
 
     query: Tensor
+    pair: Tensor
     counts: Tensor
     unit: Tensor
     rank: Tensor
@@ -88,7 +90,10 @@ def list_directions(positions: Tensor, lattices: Tensor, images: ImageList) -> D
     for column in reversed(range(3)):
         order = order[steps[order, column].argsort(stable=True)]
     rank = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
-    return Directions(query, counts, unit, rank)
+    first_atom = segment_offsets(images.sizes)[crystal]
+    row = (query - first_atom) * images.sizes[crystal] + images.key - first_atom
+    pair = segment_offsets(images.sizes**2)[crystal] + row
+    return Directions(query, pair, counts, unit, rank)
 
 
 @torch.no_grad()

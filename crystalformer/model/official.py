@@ -1,6 +1,7 @@
 """Reads the weights of the authors' implementation (github.com/omron-sinicx/crystalformer)."""
 
 import dataclasses
+import operator
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -86,7 +87,7 @@ def evaluate(
     arrays = [_arrays(index, crystal) for index, crystal in enumerate(crystals)]
     if not arrays:
         raise ValueError("crystals: expected at least one, got none")
-    config = _config(weights, domain, lattice_range, adaptive, kernel)
+    config = _config(weights, domain, operator.index(lattice_range), adaptive, kernel)
     if drop_beta:
         config = dataclasses.replace(config, value_basis=0)
         weights = {name: value for name, value in weights.items() if not name.endswith(_PSI)}
@@ -233,7 +234,10 @@ def _tensor(value: Any) -> Tensor:
 
 
 def _dtype(dtype: torch.dtype | str) -> torch.dtype:
-    found = dtype if isinstance(dtype, torch.dtype) else vars(torch).get(str(np.dtype(dtype)))
+    try:
+        found = dtype if isinstance(dtype, torch.dtype) else vars(torch).get(np.dtype(dtype).name)
+    except TypeError:
+        found = None
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise ValueError(f"dtype: expected a floating-point type such as torch.float64, got {dtype!r}")
     return found

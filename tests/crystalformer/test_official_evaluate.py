@@ -133,6 +133,19 @@ def test_evaluation_leaves_the_random_generator_alone(crystals):
     assert torch.rand(1) == expected
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, "float64", np.float64, np.dtype("f8"), torch.float32])
+def test_numbers_of_any_kind(crystals, dtype):
+    state = state_of(8)
+    whole = [
+        (numbers.tolist(), positions.tolist(), torch.tensor(lattice))
+        for numbers, positions, lattice in crystals
+    ]
+    ours = evaluate(state, whole, domain="reci", lattice_range=np.int64(2), adaptive=True, dtype=dtype)
+    assert isinstance(ours, np.ndarray)
+    assert ours.dtype == (np.float32 if dtype is torch.float32 else np.float64)
+    np.testing.assert_allclose(ours, expected_of(state, crystals, heads=4, domain="reci"), rtol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -165,6 +178,10 @@ def test_weights_that_do_not_fit_are_named(crystals, change, message):
             r"gauss_scale: expected rows \[1/s, -m\], got one of shape \(3,\)",
         ),
         ({"dtype": "int64"}, "dtype: expected a floating-point type such as torch.float64, got 'int64'"),
+        (
+            {"dtype": "double-ish"},
+            "dtype: expected a floating-point type such as torch.float64, got 'double-ish'",
+        ),
         ({"crystals": []}, "crystals: expected at least one"),
         (
             {"crystals": [([1, 8], np.zeros((1, 3)), np.eye(3))]},
