@@ -12,7 +12,7 @@ from baselines.cgcnn import CGCNN, CGCNNConfig
 from baselines.graph_batch import KNearestBatches
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.batch import CrystalBatch, CrystalBatches
-from crystalformer.model.config import CrystalformerConfig
+from crystalformer.model.config import CrystalformerConfig, CrystalFramerConfig
 from crystalformer.model.crystalformer import Crystalformer
 from crystalformer.training.config import TrainConfig
 
@@ -71,6 +71,16 @@ MODELS: dict[str, ModelEntry] = {
         batches=_crystal_batches,
         calibrate=Crystalformer.calibrate,
         published_recipe=TrainConfig(epochs=500, batch_size=128, swa_epochs=50),
+    ),
+    "crystalframer": ModelEntry(
+        key="crystalframer",
+        label="CrystalFramer",
+        paper="Ito, Taniai et al., ICLR 2025",
+        config=CrystalFramerConfig,
+        build=Crystalformer,
+        batches=_crystal_batches,
+        calibrate=Crystalformer.calibrate,
+        published_recipe=TrainConfig(epochs=800, batch_size=128, swa_epochs=50),
     ),
     "cgcnn": ModelEntry(
         key="cgcnn",

@@ -17,6 +17,10 @@ class Settings:
     b: float = 0.5
     r_max: float = 14.0
     lattice_range: int | str = "adaptive"
+    minimum_box: int = 2
+    domain: str = "real"
+    rb0: float = 2.2
+    reciprocal_range: int = 2
 
 
 @dataclass
@@ -73,12 +77,21 @@ def run(state, numbers, positions, lattices, sizes, settings, gauss_scale=None) 
             scales.append([1 / projected.std(ddof=1), -projected.mean()])
         else:
             scales.append(list(gauss_scale[block]))
-        sigma = _sigma((projected + scales[-1][1]) * scales[-1][0], settings)
+        rho = _rho((projected + scales[-1][1]) * scales[-1][0], settings)
+        sigma, reciprocal_sigma = settings.r0 / np.sqrt(rho), settings.rb0 * np.sqrt(rho)
+        domains = settings.domain.split("-")
+        domain = domains[block % len(domains)]
+        real_heads = {"real": settings.heads, "reci": 0, "multihead": settings.heads // 2}[domain]
         basis_weights = weights.get("self_attn.pe_dist_proj")
         y = np.empty_like(v)
         for atoms, lattice in zip(crystals, lattices, strict=True):
-            alpha, beta = _alpha_beta(
-                positions[atoms], lattice, sigma[atoms], basis_weights, v.shape[-1], settings
+            n = sigma[atoms].shape[0]
+            alpha, beta = np.empty((n, n, settings.heads)), np.zeros((n, n, settings.heads, v.shape[-1]))
+            alpha[..., :real_heads], beta[..., :real_heads, :] = _alpha_beta(
+                positions[atoms], lattice, sigma[atoms, :real_heads], basis_weights, v.shape[-1], settings
+            )
+            alpha[..., real_heads:] = _reciprocal_alpha(
+                positions[atoms], lattice, reciprocal_sigma[atoms, real_heads:], settings
             )
             logits = np.einsum("ihd,jhd->ijh", q[atoms], k[atoms]) / np.sqrt(q.shape[-1]) + alpha
             p = np.exp(logits - logits.max(1, keepdims=True))
@@ -109,20 +122,20 @@ def _projections(x, weights, heads):
         yield (x @ weights[f"self_attn.{name}_proj_weight"].T + bias).reshape(len(x), heads, -1)
 
 
-def _sigma(x, settings):
+def _rho(x, settings):
     scaled = settings.a * x / (1 - settings.b)
     elu = np.where(scaled >= 0, scaled, np.exp(np.minimum(scaled, 0)) - 1)
-    return settings.r0 / np.sqrt((1 - settings.b) * elu + 1)
+    return (1 - settings.b) * elu + 1
 
 
-def box_of(lattice, lattice_range, sigma):
+def box_of(lattice, lattice_range, sigma, minimum=2):
     """R_1, R_2, R_3 of one atom and head."""
     if lattice_range != "adaptive":
         return [lattice_range] * 3
     l1, l2, l3 = lattice
     volume = abs(np.dot(l1, np.cross(l2, l3)))
     areas = [np.linalg.norm(np.cross(*sides)) for sides in ((l2, l3), (l3, l1), (l1, l2))]
-    return [max(2, int(np.ceil((3.5 * sigma + 0.01) * area / volume))) for area in areas]
+    return [max(minimum, int(np.ceil((3.5 * sigma + 0.01) * area / volume))) for area in areas]
 
 
 def _alpha_beta(positions, lattice, sigma, basis_weights, head_width, settings):
@@ -130,7 +143,8 @@ def _alpha_beta(positions, lattice, sigma, basis_weights, head_width, settings):
     alpha, beta = np.empty((atoms, atoms, heads)), np.zeros((atoms, atoms, heads, head_width))
     for i in range(atoms):
         for h in range(heads):
-            ranges = [np.arange(-r, r + 1) for r in box_of(lattice, settings.lattice_range, sigma[i, h])]
+            box = box_of(lattice, settings.lattice_range, sigma[i, h], settings.minimum_box)
+            ranges = [np.arange(-r, r + 1) for r in box]
             cells = np.stack(np.meshgrid(*ranges, indexing="ij"), -1).reshape(-1, 3)
             for j in range(atoms):
                 r = np.linalg.norm(positions[j] + cells @ lattice - positions[i], axis=1)
@@ -143,3 +157,20 @@ def _alpha_beta(positions, lattice, sigma, basis_weights, head_width, settings):
                     b = np.exp(-((r[:, None] - centres) ** 2) / (2 * spacing**2))
                     beta[i, j, h] = basis_weights[0, h] @ (np.exp(phi - alpha[i, j, h]) @ b)
     return alpha, beta
+
+
+def _reciprocal_alpha(positions, lattice, sigma, settings):
+    atoms, heads = sigma.shape
+    alpha = np.empty((atoms, atoms, heads))
+    axis = np.arange(-settings.reciprocal_range, settings.reciprocal_range + 1)
+    waves = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
+    waves = waves @ (2 * np.pi * np.linalg.inv(lattice).T)
+    volume = abs(np.linalg.det(lattice))
+    for i in range(atoms):
+        for h in range(heads):
+            weights = np.exp(-(sigma[i, h] ** 2) * (waves**2).sum(1) / 2)
+            for j in range(atoms):
+                series = (weights * np.cos(waves @ (positions[j] - positions[i]))).sum()
+                factor = (2 * np.pi * sigma[i, h] ** 2) ** 1.5 / volume
+                alpha[i, j, h] = np.log(factor) + np.log(max(series, 1e-6))
+    return alpha

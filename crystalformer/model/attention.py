@@ -16,13 +16,15 @@ pair of atoms, and alpha and beta never have to exist.
 """
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
 
 from crystalformer.model.config import CrystalformerConfig
+from crystalformer.model.geometry import Geometry
 from crystalformer.model.images import CUTOFF_MARGIN, CUTOFF_SIGMAS, ImageList
-from crystalformer.model.sigma import DecayRate
+from crystalformer.model.sigma import build_decay
 from crystalformer.model.tiles import Tile
 
 
@@ -65,29 +67,30 @@ def _attend_tile(tile: Tile, q: Tensor, k: Tensor, v: Tensor, a: Tensor) -> tupl
     return averaged_v, averaged_b.unflatten(0, p.shape[:2])
 
 
-class InfinitelyConnectedAttention(nn.Module):
+class Attention(nn.Module, ABC):
     """Multi-head attention of the atoms of a crystal to all periodic images of its atoms.
 
     | parameter | shape | paper |
     |---|---|---|
     | `query`, `key`, `value` | (width, width) + (width,) | q, k, v |
-    | `decay.weight` | (heads, head width) | w of sigma |
-    | `value_encoding` | (heads, head width, K) | W^E of psi, no bias; None in the simplified model |
+    | `decay.weight` | (heads, head width) | w of sigma; none where sigma is fixed |
+    | `value_encoding` | (heads, head width, K) | W^E of psi, no bias; None without psi |
     | `output` | (width, width) + (width,) | output projection |
+
+    A subclass says how the images are summed.
     """
 
     value_encoding: nn.Parameter | None
 
-    def __init__(self, config: CrystalformerConfig) -> None:
+    def __init__(self, config: CrystalformerConfig, value_basis: int) -> None:
         super().__init__()
         self.heads = config.heads
         self.query = nn.Linear(config.width, config.width)
         self.key = nn.Linear(config.width, config.width)
         self.value = nn.Linear(config.width, config.width)
-        self.decay = DecayRate(config.heads, config.head_width, config.r0, config.a, config.b)
-        if config.value_basis:
-            encoding = torch.empty(config.heads, config.head_width, config.value_basis)
-            self.value_encoding = nn.Parameter(encoding)
+        self.decay = build_decay(config)
+        if value_basis:
+            self.value_encoding = nn.Parameter(torch.empty(config.heads, config.head_width, value_basis))
         else:
             self.register_parameter("value_encoding", None)
         self.output = nn.Linear(config.width, config.width)
@@ -96,17 +99,36 @@ class InfinitelyConnectedAttention(nn.Module):
         """Sets m and s of sigma from atom features (atoms, width)."""
         self.decay.calibrate(self._heads(self.query(x)))
 
-    def forward(self, x: Tensor, images: ImageList) -> Tensor:
+    def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
         """Atom features (atoms, width) to features of the same shape."""
-        return self.output(self.mix(x, images).flatten(1))
+        return self.output(self.mix(x, geometry).flatten(1))
 
-    def mix(self, x: Tensor, images: ImageList) -> Tensor:
-        """y of the formula above, before the output projection; (atoms, heads, head width)."""
+    def mix(self, x: Tensor, geometry: Geometry) -> Tensor:
+        """y_i, before the output projection; (atoms, heads, head width)."""
         q, k, v = (self._heads(project(x)) for project in (self.query, self.key, self.value))
-        averaged_v, averaged_b = attend(q, k, v, self.decay(q), images)
-        if self.value_encoding is None or averaged_b is None:
-            return averaged_v
-        return averaged_v + torch.einsum("ahk,hdk->ahd", averaged_b, self.value_encoding)
+        return self.mix_heads(q, k, v, geometry)
+
+    @abstractmethod
+    def mix_heads(self, q: Tensor, k: Tensor, v: Tensor, geometry: Geometry) -> Tensor:
+        """y_i from queries, keys and values; all (atoms, heads, head width)."""
 
     def _heads(self, features: Tensor) -> Tensor:
         return features.unflatten(-1, (self.heads, -1))
+
+
+class InfinitelyConnectedAttention(Attention):
+    """The sum over images in real space, by the formula above."""
+
+    def __init__(self, config: CrystalformerConfig) -> None:
+        super().__init__(config, config.value_basis)
+
+    def mix_heads(self, q: Tensor, k: Tensor, v: Tensor, geometry: Geometry) -> Tensor:
+        averaged_v, averaged_b = attend(q, k, v, self.decay(q), geometry.images)
+        return add_encoding(averaged_v, averaged_b, self.value_encoding)
+
+
+def add_encoding(averaged_v: Tensor, averaged_b: Tensor | None, value_encoding: Tensor | None) -> Tensor:
+    """O_i + W B_i of O (atoms, heads, head width), B (atoms, heads, K) and W (heads, head width, K)."""
+    if averaged_b is None or value_encoding is None:
+        return averaged_v
+    return averaged_v + torch.einsum("ahk,hdk->ahd", averaged_b, value_encoding)

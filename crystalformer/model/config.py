@@ -2,9 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 MAX_LAYERS = 16
 MAX_BOX = 10  # a fixed box of +-10 cells has 9261 images
+DOMAINS = ("real", "reci", "multihead")
+DECAYS = ("learned", "fixed", "unnormalised")
+NORMS = ("none", "pre", "post")
+FRAMES = ("none", "max", "weighted-pca")
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,23 @@ class CrystalformerConfig:
     r_max: float = 14.0  # Å; centre of the last radial basis function
     # R: all images with |n_d| <= R, or "adaptive": a box per atom and head that follows sigma_i
     lattice_range: int | str = "adaptive"
+    minimum_box: int = 2  # smallest R_d of "adaptive"
+    # where the sum over images is taken: "real", "reci" (reciprocal) or "multihead" (the first half of the
+    # heads real, the others reciprocal); joined by "-", as in "real-reci", the blocks take them in turn
+    domain: str = "real"
+    rb0: float = 2.2  # Å; sigma_i in reciprocal space where its argument is average
+    reciprocal_range: int = 2  # all waves w_m with |m_d| <= this
+    # of sigma: "learned", "fixed" (sigma_i = r0 everywhere) or "unnormalised" (m = 0 and s = 1)
+    decay: Literal["learned", "fixed", "unnormalised"] = "learned"
+    norm: Literal["none", "pre", "post"] = "none"  # LayerNorm before or after attention and feed-forward
+    # dynamic frames (CrystalFramer), in which psi sees directions: "none", "max" or "weighted-pca"
+    frames: Literal["none", "max", "weighted-pca"] = "none"
+    angle_basis: int = 64  # D, angular basis functions of an axis; this and the next three only with frames
+    angle_width: float = 4.0  # s, their standard deviation in units of their spacing
+    c_dist: float = 1.0  # factor of the part of psi that sees distances
+    c_angle: float = 1.0  # factor of the part that sees angles
+    elements: int = 98  # known elements, from hydrogen on
+    output_width: int = 0  # hidden features of the output layers; 0: as many as an atom
     targets: int = 1  # numbers predicted per crystal
 
     def __post_init__(self) -> None:
@@ -47,7 +69,33 @@ class CrystalformerConfig:
             f"an integer from 0 to {MAX_BOX}, or 'adaptive'",
             self.lattice_range,
         )
+        _check_int("minimum_box", self.minimum_box, 0, MAX_BOX)
+        self._check_domain()
+        _check(_is_finite(self.rb0) and self.rb0 > 0, "rb0", "a number above 0 (Å)", self.rb0)
+        _check_int("reciprocal_range", self.reciprocal_range, 0, MAX_BOX)
+        _check(self.decay in DECAYS, "decay", f"one of {', '.join(DECAYS)}", self.decay)
+        _check(self.norm in NORMS, "norm", f"one of {', '.join(NORMS)}", self.norm)
+        self._check_frames()
+        _check_int("elements", self.elements, 1, 118)
+        _check_int("output_width", self.output_width, 0)
         _check_int("targets", self.targets, 1)
+
+    def _check_domain(self) -> None:
+        expected = f"{', '.join(DOMAINS)}, or several of them joined by '-'"
+        known = isinstance(self.domain, str) and set(self.domain.split("-")) <= set(DOMAINS)
+        _check(known, "domain", expected, self.domain)
+        even = "multihead" not in self.domains or self.heads % 2 == 0
+        _check(even, "heads", "an even number, half of them real in a multihead block", self.heads)
+
+    def _check_frames(self) -> None:
+        _check(self.frames in FRAMES, "frames", f"one of {', '.join(FRAMES)}", self.frames)
+        real = self.frames == "none" or set(self.domains) == {"real"}
+        _check(real, "frames", f"none in the domain {self.domain!r}, which has waves", self.frames)
+        _check_int("angle_basis", self.angle_basis, 2)
+        wide = _is_finite(self.angle_width) and self.angle_width > 0
+        _check(wide, "angle_width", "a number above 0", self.angle_width)
+        _check(_is_finite(self.c_dist), "c_dist", "a finite number", self.c_dist)
+        _check(_is_finite(self.c_angle), "c_angle", "a finite number", self.c_angle)
 
     @property
     def head_width(self) -> int:
@@ -55,9 +103,25 @@ class CrystalformerConfig:
         return self.width // self.heads
 
     @property
+    def domains(self) -> tuple[str, ...]:
+        """The domain of each block."""
+        names = self.domain.split("-")
+        return tuple(names[block % len(names)] for block in range(self.num_layers))
+
+    @property
     def sigma_max(self) -> float:
-        """Upper bound of sigma_i in Å: r0 / sqrt(b)."""
-        return self.r0 / math.sqrt(self.b)
+        """Upper bound of sigma_i in real space in Å: r0 / sqrt(b)."""
+        return self.r0 if self.decay == "fixed" else self.r0 / math.sqrt(self.b)
+
+
+@dataclass(frozen=True)
+class CrystalFramerConfig(CrystalformerConfig):
+    """The published CrystalFramer: a Crystalformer with max frames.
+
+    Its lightweight variant has angle_basis=16, angle_width=1, c_dist=1.5 and c_angle=6.
+    """
+
+    frames: Literal["none", "max", "weighted-pca"] = "max"
 
 
 def _is_int(value: object) -> bool:

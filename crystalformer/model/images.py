@@ -6,9 +6,9 @@ conventions say where it ends, both from the authors' implementation:
 * a fixed box: |n_d| <= R for d = 1, 2, 3;
 * "adaptive": a box for each query atom i and head h,
   |n_d| <= R_d = max(2, ceil((3.5 sigma_ih + 0.01 Å) |l*_d| / 2 pi)),
-  where l*_d are the reciprocal vectors. |l*_d| / 2 pi is one over the spacing of the lattice planes that n_d
-  counts, so the box holds a ball of about 3.5 sigma (Sec. 3.2 of the paper has the same rule without the
-  0.01 Å).
+  where l*_d are the reciprocal vectors, and 2, as published, is the argument `minimum_box`. |l*_d| / 2 pi is
+  one over the spacing of the lattice planes that n_d counts, so the box holds a ball of about 3.5 sigma
+  (Sec. 3.2 of the paper has the same rule without the 0.01 Å).
 
 sigma_ih differs between blocks, heads and training steps, but it is below sigma_max. One list for the
 largest box is therefore made once per batch, and each image carries its *reach*: the cutoff above which the
@@ -34,7 +34,7 @@ from crystalformer.model.tiles import Tiles, pack_tiles
 
 CUTOFF_SIGMAS = 3.5
 CUTOFF_MARGIN = 0.01  # Å
-MINIMUM_BOX = 2  # of the adaptive rule
+MINIMUM_BOX = 2  # of the adaptive rule, as published
 MAX_CELLS = 2_000_000  # cells of one box; more come from a lattice that is flat or in the wrong unit
 CHUNK = 2**22  # distances computed at a time, which bounds the memory of large cells
 
@@ -80,6 +80,7 @@ def list_images(
     lattice_range: int | str,
     sigma_max: float,
     basis: GaussianBasis | None = None,
+    minimum_box: int = MINIMUM_BOX,
 ) -> ImageList:
     """Lists the images of a batch for a range rule.
 
@@ -92,6 +93,7 @@ def list_images(
         lattice_range: R of a fixed box, or "adaptive".
         sigma_max: upper bound of sigma_ih in Å.
         basis: radial basis of the value encoding.
+        minimum_box: smallest R_d of "adaptive".
 
     Raises:
         ValueError: a lattice has no volume, or one so small that its box has too many cells.
@@ -100,12 +102,14 @@ def list_images(
     query_keys, cells, reaches, pair_sizes = [], [], [], []
     first_atom = 0
     for crystal, size in enumerate(sizes.tolist()):
-        box = _box(planes[crystal], lattice_range, sigma_max, crystal)
+        box = _box(planes[crystal], lattice_range, sigma_max, minimum_box, crystal)
         atoms = slice(first_atom, first_atom + size)
-        listed, counts = _listed(positions.detach()[atoms], lattices.detach()[crystal], box, sigma_max)
+        # the smallest box of any head: its nearest image is summed by every head that sums the pair at all
+        inner = (box.abs() <= max(1, minimum_box)).all(1)
+        listed, counts = _listed(positions.detach()[atoms], lattices.detach()[crystal], box, inner, sigma_max)
         query_keys.append(listed[:, :2] + first_atom)
         cells.append(box[listed[:, 2]])
-        reaches.append(_reach(box, planes[crystal])[listed[:, 2]])
+        reaches.append(_reach(box, planes[crystal], minimum_box)[listed[:, 2]])
         pair_sizes.append(counts)
         first_atom += size
     query, key = torch.cat(query_keys).unbind(1)
@@ -131,11 +135,13 @@ def _planes_per_angstrom(lattices: Tensor) -> Tensor:
     return torch.linalg.inv(lattices).norm(dim=1)  # the columns of the inverse are l*_d / 2 pi
 
 
-def _box(planes: Tensor, lattice_range: int | str, sigma_max: float, crystal: int) -> Tensor:
+def _box(
+    planes: Tensor, lattice_range: int | str, sigma_max: float, minimum_box: int, crystal: int
+) -> Tensor:
     """Cells n of the largest box that any head can have, (cells, 3) int64."""
     if lattice_range == "adaptive":
         cutoff = CUTOFF_SIGMAS * sigma_max + CUTOFF_MARGIN
-        ranges = [max(MINIMUM_BOX, math.ceil(cutoff * per_angstrom)) for per_angstrom in planes.tolist()]
+        ranges = [max(minimum_box, math.ceil(cutoff * per_angstrom)) for per_angstrom in planes.tolist()]
     else:
         ranges = [int(lattice_range)] * 3
     count = math.prod(2 * r + 1 for r in ranges)
@@ -148,15 +154,15 @@ def _box(planes: Tensor, lattice_range: int | str, sigma_max: float, crystal: in
     return torch.cartesian_prod(*axes)
 
 
-def _listed(positions: Tensor, lattice: Tensor, box: Tensor, sigma_max: float) -> tuple[Tensor, Tensor]:
+def _listed(
+    positions: Tensor, lattice: Tensor, box: Tensor, inner: Tensor, sigma_max: float
+) -> tuple[Tensor, Tensor]:
     """Images of one crystal that can matter.
 
     Returns:
         (images, 3) int64 rows of (query atom, key atom, row of the box), sorted; and the number of images
         of each pair (i, j), (atoms * atoms,) int64.
     """
-    # the smallest box of any head: its nearest image is summed by every head that sums the pair at all
-    inner = (box.abs() <= MINIMUM_BOX).all(1)
     shifts = (box.to(lattice.dtype) @ lattice).T
     below_rounding = 2 * sigma_max**2 * math.log(1 / torch.finfo(positions.dtype).eps)
     rows_at_a_time = max(1, CHUNK // (len(positions) * len(box)))
@@ -175,10 +181,10 @@ def _listed(positions: Tensor, lattice: Tensor, box: Tensor, sigma_max: float) -
     return torch.cat(listed), torch.cat(counts)
 
 
-def _reach(box: Tensor, planes: Tensor) -> Tensor:
-    """Cutoff in Å above which the adaptive box of a head includes each cell; 0 for |n_d| <= 2."""
+def _reach(box: Tensor, planes: Tensor, minimum_box: int) -> Tensor:
+    """Cutoff in Å above which the adaptive box of a head includes each cell; 0 in the smallest box."""
     steps = box.abs()
-    return torch.where(steps > MINIMUM_BOX, (steps - 1) / planes, 0.0).amax(1)
+    return torch.where(steps > minimum_box, (steps - 1) / planes, 0.0).amax(1)
 
 
 def _distances(

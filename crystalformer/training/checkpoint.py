@@ -73,7 +73,7 @@ def load_checkpoint(path: Path, trainer: Trainer, settings: dict) -> EpochRecord
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     trainer.model.load_state_dict(_under("model", tensors))
     if averaged := _under("average", tensors):
-        trainer.average = WeightAverage(trainer.model)
+        trainer.average = WeightAverage(trainer.model, trainer.config.ema_decay)
         trainer.average.load_state(averaged)
     _load_optimizer(trainer.optimizer, _under("optimizer", tensors))
     torch.set_rng_state(tensors["rng"])

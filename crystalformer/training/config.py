@@ -31,7 +31,9 @@ class TrainConfig:
     schedule: Literal["inverse_sqrt", "constant"] = "inverse_sqrt"  # lr sqrt(T / (T + t)), t in steps
     schedule_steps: int = 4000  # T
     clip_norm: float = 1.0  # bound on the gradient norm; 0 switches clipping off
-    swa_epochs: int | None = None  # weights averaged over the last epochs; None: a tenth of them
+    # weights averaged over the last epochs (SWA); None: a tenth of them, or 0 where there is an EMA
+    swa_epochs: int | None = None
+    ema_decay: float = 0.0  # of an exponential average over all steps (EMA); 0: none
 
     def __post_init__(self) -> None:
         _check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
@@ -51,11 +53,25 @@ class TrainConfig:
             f"from 0 to the {self.epochs} epochs of the run",
             self.swa_epochs,
         )
+        _check(0 <= self.ema_decay < 1, "ema_decay", "in [0, 1)", self.ema_decay)
+        both = bool(self.ema_decay) and bool(self.swa_epochs)
+        _check(
+            not both,
+            "ema_decay",
+            f"0 beside an average of {self.swa_epochs} epochs (swa_epochs)",
+            self.ema_decay,
+        )
 
     @property
     def averaged_epochs(self) -> int:
-        """Number of last epochs whose weights are averaged (SWA); 0 for none."""
-        return self.epochs // 10 if self.swa_epochs is None else self.swa_epochs
+        """Number of last epochs whose weights are averaged with equal weight (SWA); 0 for none."""
+        if self.swa_epochs is None:
+            return 0 if self.ema_decay else self.epochs // 10
+        return self.swa_epochs
+
+    def averages(self, epoch: int) -> bool:
+        """Whether the weights of this epoch, counted from 0, enter an average."""
+        return bool(self.ema_decay) or epoch >= self.epochs - self.averaged_epochs
 
 
 def _check(holds: bool, name: str, expected: str, value: object) -> None:

@@ -65,7 +65,7 @@ class Trainer:
 
     Attributes:
         epoch: epochs done so far.
-        average: the weight average, None before the averaged (SWA) epochs.
+        average: the weight average (SWA or EMA), None before the first epoch that enters it.
     """
 
     def __init__(
@@ -102,9 +102,9 @@ class Trainer:
         Raises:
             Diverged: a loss or the validation error is NaN or infinite.
         """
-        averaging = self.epoch >= self.config.epochs - self.config.averaged_epochs
+        averaging = self.config.averages(self.epoch)
         if averaging and self.average is None:
-            self.average = WeightAverage(self.model)
+            self.average = WeightAverage(self.model, self.config.ema_decay)
         started = time.perf_counter()
         errors, norms, crystals, lr = 0.0, 0.0, 0, self.config.lr
         self.model.train()

@@ -82,11 +82,13 @@ def train_config(recipe: TrainConfig, values: Mapping[str, Scalar], epochs: int)
     """A recipe with some values replaced, for a run of `epochs`.
 
     A recipe that averages the weights of its last epochs averages the same share of a run of another
-    length (50 of 500 epochs: 2 of 20), unless `values` says how many.
+    length (50 of 500 epochs: 2 of 20), unless `values` says how many or asks for an exponential average.
     """
     types = field_types(TrainConfig)
     own = {name: as_field(value, types[name]) for name, value in values.items() if name in types}
-    if recipe.swa_epochs is not None:
+    if own.get("ema_decay"):
+        own.setdefault("swa_epochs", 0)
+    elif recipe.swa_epochs is not None:
         own.setdefault("swa_epochs", recipe.swa_epochs * epochs // recipe.epochs)
     return replace(recipe, **own, epochs=epochs)
 
@@ -204,7 +206,8 @@ class _ModelReader:
 
     def _note_average(self, space: ModelSpace) -> None:
         recipe, epochs = space.recipe_defaults, self.epochs[0]
-        if not recipe.swa_epochs or "swa_epochs" in self.nodes or recipe.epochs == epochs:
+        said = {"swa_epochs", "ema_decay"} & self.nodes.keys()
+        if not recipe.swa_epochs or said or recipe.epochs == epochs:
             return
         averaged = train_config(recipe, {}, epochs).swa_epochs
         share = f"the published share, {recipe.swa_epochs} of {recipe.epochs}"

@@ -11,6 +11,8 @@ def test_defaults_are_the_published_model():
     assert (config.num_layers, config.width, config.heads, config.ff_width) == (4, 128, 8, 512)
     assert (config.r0, config.a, config.b) == (1.4, 0.1, 0.5)
     assert (config.value_basis, config.r_max, config.lattice_range) == (64, 14.0, "adaptive")
+    assert (config.domain, config.rb0, config.reciprocal_range) == ("real", 2.2, 2)
+    assert (config.decay, config.norm, config.elements, config.minimum_box) == ("learned", "none", 98, 2)
     assert config.head_width == 16
     assert config.sigma_max == pytest.approx(1.9799, abs=1e-4)
 
@@ -38,6 +40,18 @@ def test_defaults_are_the_published_model():
         ("lattice_range", 11, "an integer from 0 to 10, or 'adaptive'"),
         ("lattice_range", True, "an integer from 0 to 10, or 'adaptive'"),
         ("lattice_range", "auto", "an integer from 0 to 10, or 'adaptive'"),
+        ("minimum_box", 11, "an integer from 0 to 10"),
+        ("rb0", 0, "a number above 0"),
+        ("reciprocal_range", -1, "an integer from 0 to 10"),
+        ("decay", "none", "one of learned, fixed, unnormalised"),
+        ("norm", "batch", "one of none, pre, post"),
+        ("frames", "lattice", "one of none, max, weighted-pca"),
+        ("angle_basis", 1, "an integer of at least 2"),
+        ("angle_width", 0.0, "a number above 0"),
+        ("c_dist", float("inf"), "a finite number"),
+        ("c_angle", "1", "a finite number"),
+        ("elements", 119, "an integer from 1 to 118"),
+        ("output_width", -1, "an integer of at least 0"),
         ("targets", 0, "an integer of at least 1"),
     ],
 )

@@ -10,14 +10,17 @@ from crystalformer_oracle import Settings, run
 from crystalformer.data.batch import CrystalBatch
 from crystalformer.model.config import CrystalformerConfig
 from crystalformer.model.crystalformer import Crystalformer
-from crystalformer.model.official import load_official_state
+from crystalformer.model.official import evaluate, load_official_state
 
 REFERENCE = Path(__file__).resolve().parents[2].parent / "shared" / "reference" / "official_outputs.npz"
 pytestmark = pytest.mark.skipif(not REFERENCE.exists(), reason=f"no shared/reference/{REFERENCE.name}")
 CONFIGS = {
     "A_real_r2": CrystalformerConfig(lattice_range=2),
     "B_simplified_r2": CrystalformerConfig(lattice_range=2, value_basis=0),
+    "D_real-reci_r2": CrystalformerConfig(lattice_range=2, domain="real-reci"),
+    "E_reci_r2": CrystalformerConfig(lattice_range=2, domain="reci"),
 }
+DOMAINS = {name: config.domain for name, config in CONFIGS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,12 @@ def official_model(reference, variant, config=None, calibrated=True):
     scales = reference[f"{variant}/gauss_scale"] if calibrated else None
     load_official_state(model, official_state(reference, variant), scales)
     return model
+
+
+def crystals_of(reference):
+    starts = np.cumsum(reference["sizes"])[:-1]
+    columns = (np.split(reference[name], starts) for name in ("atomic_numbers", "positions"))
+    return list(zip(*columns, reference["lattices"], strict=True))
 
 
 def assert_same(ours, theirs):
@@ -87,7 +96,7 @@ def test_calibration_on_the_first_batch(reference, batch, variant):
 def test_attention_of_the_first_block(reference, batch):
     model = official_model(reference, "A_real_r2")
     attention = model.blocks[0].attention
-    y = attention.mix(model.embed(batch.numbers), model.images(batch))
+    y = attention.mix(model.embed(batch.numbers), model.geometry(batch))
     assert_same(y, reference["A_real_r2/layer0/y"])
 
 
@@ -101,6 +110,37 @@ def test_gradients(reference, batch):
     for (name, parameter), expected in zip(model.named_parameters(), theirs.parameters(), strict=True):
         assert parameter.grad is not None
         np.testing.assert_allclose(parameter.grad, expected.detach(), rtol=1e-9, atol=1e-10, err_msg=name)
+
+
+@pytest.mark.parametrize("variant", CONFIGS)
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_evaluation_of_published_weights(reference, variant, calibrated):
+    scales = reference[f"{variant}/gauss_scale"] if calibrated else None
+    ours = evaluate(
+        official_state(reference, variant),
+        crystals_of(reference),
+        domain=DOMAINS[variant],
+        lattice_range=2,
+        adaptive=False,
+        gauss_scale=scales,
+        dtype=torch.float64,
+    )
+    assert ours.shape == (6, 1)
+    np.testing.assert_allclose(ours, reference[f"{variant}/out_eval"], rtol=0, atol=1e-10)
+
+
+def test_evaluation_with_a_larger_box(reference):
+    ours = evaluate(
+        official_state(reference, "A"),
+        crystals_of(reference),
+        domain="real",
+        lattice_range=6,
+        adaptive=False,
+        gauss_scale=reference["A_real_r2/gauss_scale"],
+        dtype="float64",
+    )
+    expected = reference["A_real_r6/out_eval_with_r2_gauss_scale"]
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-10)
 
 
 def test_single_precision_is_close(reference, batch):

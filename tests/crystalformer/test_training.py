@@ -99,6 +99,28 @@ def test_the_averaged_weights_are_the_mean_over_the_last_steps(data: TrainingDat
     torch.testing.assert_close(run.kept_model.out.weight.double(), mean, rtol=1e-5, atol=1e-7)
 
 
+def test_the_exponential_average_follows_every_step(data: TrainingData) -> None:
+    run = trainer(data, replace(CONFIG, swa_epochs=None, ema_decay=0.7))
+    step = run.optimizer.step
+    seen: list[Tensor] = []
+
+    def recording_step(*args: object) -> None:
+        step()
+        seen.append(run.model.out.weight.detach().double().clone())
+
+    run.optimizer.step = recording_step  # type: ignore[method-assign,assignment]
+    records = list(run)
+    expected = seen[0]
+    for t, weight in enumerate(seen[1:], start=1):
+        share = 1 - min(0.7, (1 + t) / (10 + t))
+        expected = expected + share * (weight - expected)
+    assert min(0.7, 2 / 11) < 0.7 < len(seen) / (9 + len(seen))  # both branches of the decay were used
+    torch.testing.assert_close(run.kept_model.out.weight.double(), expected, rtol=1e-5, atol=1e-6)
+    assert all(r.val_mae != r.val_mae_raw for r in records[1:])
+    assert records[-1].lr == learning_rate(run.config, run.steps_per_epoch * 6 - 1, run.steps_per_epoch)
+    assert run.config.averaged_epochs == 0  # so that the rate goes on falling to the end
+
+
 def test_validation_is_of_the_weights_that_are_kept(data: TrainingData) -> None:
     run = trainer(data)
     records = list(run)
@@ -108,12 +130,14 @@ def test_validation_is_of_the_weights_that_are_kept(data: TrainingData) -> None:
     assert records[-1].val_mae != records[-1].val_mae_raw
 
 
-def test_averaging_takes_integer_buffers_too() -> None:
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_averaging_takes_integer_buffers_too(ema_decay: float) -> None:
     model = CountingModel()
-    average = WeightAverage(model)
-    model.norm.num_batches_tracked += 4
-    average.update(model)
-    assert int(average.module.norm.num_batches_tracked) == 4
+    average = WeightAverage(model, ema_decay)
+    for _ in range(2):
+        model.norm.num_batches_tracked += 4
+        average.update(model)
+    assert int(average.module.norm.num_batches_tracked) == (8 if ema_decay else 6)
 
 
 def test_two_runs_give_the_same_bits(data: TrainingData) -> None:
@@ -124,10 +148,11 @@ def test_two_runs_give_the_same_bits(data: TrainingData) -> None:
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
 @pytest.mark.parametrize("stop_after", [2, 5])
+@pytest.mark.parametrize("average", [{}, {"swa_epochs": 0, "ema_decay": 0.8}])
 def test_a_resumed_run_equals_the_uninterrupted_one(
-    data: TrainingData, tmp_path: Path, optimizer: str, stop_after: int
+    data: TrainingData, tmp_path: Path, optimizer: str, stop_after: int, average: dict
 ) -> None:
-    config = replace(CONFIG, optimizer=optimizer)
+    config = replace(CONFIG, optimizer=optimizer, **average)
     whole = trainer(data, config)
     expected = [record.val_mae for record in whole]
 
@@ -226,11 +251,23 @@ def test_gradients_are_clipped(data: TrainingData) -> None:
         ("optimizer", "lion", "optimizer: expected one of adamw, adam, sgd, got 'lion'"),
         ("swa_epochs", 501, "swa_epochs: expected from 0 to the 500 epochs of the run, got 501"),
         ("beta2", 1.0, r"beta2: expected in \[0, 1\), got 1.0"),
+        ("ema_decay", 1.0, r"ema_decay: expected in \[0, 1\), got 1.0"),
     ],
 )
 def test_impossible_settings_are_refused(field: str, value: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(TrainConfig(), **{field: value})
+
+
+def test_one_kind_of_average_at_a_time() -> None:
+    with pytest.raises(
+        ValueError, match=r"ema_decay: expected 0 beside an average of 5 epochs \(swa_epochs\)"
+    ):
+        TrainConfig(swa_epochs=5, ema_decay=0.9)
+    assert TrainConfig(epochs=20, ema_decay=0.9).averaged_epochs == 0
+    assert TrainConfig(epochs=20, ema_decay=0.9).averages(0)
+    swa = TrainConfig(epochs=20)
+    assert [swa.averages(epoch) for epoch in (0, 17, 18, 19)] == [False, False, True, True]
 
 
 def test_averaging_defaults_to_a_tenth() -> None:

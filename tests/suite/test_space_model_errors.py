@@ -44,7 +44,7 @@ MISTAKES = [
         "train: {swa_epochs: {int: [0, 21]}}",
         "6: train.swa_epochs: expected from 0 to the 20 epochs of the run, got 21",
     ),
-    ("models", "models: {}", "7: models: expected at least one model of crystalformer, cgcnn"),
+    ("models", "models: {}", "7: models: expected at least one model of crystalformer, crystalframer, cgcnn"),
     ("models", "models: [cgcnn]", "7: models: expected a mapping (key: value), got ['cgcnn']"),
     ("models", "models: {cgnn: {}}", "7: models.cgnn: unknown model 'cgnn'; closest: cgcnn; valid: "),
     (
@@ -122,4 +122,4 @@ def test_long_lists_of_names_are_shown_only_where_no_name_is_close(path: Path) -
     far = complaint(path, models="models: {crystalformer: {zzzzz: 2}}")
     assert "valid:" not in close
     assert "valid: num_layers, width, heads" in far
-    assert far.endswith("swa_epochs")
+    assert far.endswith("ema_decay")

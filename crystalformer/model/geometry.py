@@ -1,0 +1,103 @@
+"""`Geometry`: where the atoms of a batch are, in the forms that attention asks for."""
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from crystalformer.data.batch import CrystalBatch
+from crystalformer.data.crystal import MIN_RELATIVE_VOLUME
+from crystalformer.layers.radial_basis import GaussianBasis
+from crystalformer.model.config import CrystalformerConfig
+from crystalformer.model.frames import Directions, list_directions
+from crystalformer.model.images import ImageList, list_images
+from crystalformer.model.waves import Waves, list_waves
+
+
+class Geometry:
+    """Images, their directions, and waves of a batch.
+
+    Each is made when first asked for and shared by all blocks and heads.
+    """
+
+    def __init__(self, batch: CrystalBatch, config: CrystalformerConfig, basis: GaussianBasis | None) -> None:
+        self._batch, self._config, self._basis = batch, config, basis
+
+    @cached_property
+    def images(self) -> ImageList:
+        """The periodic images within range, for attention in real space."""
+        batch, config = self._batch, self._config
+        return list_images(
+            batch.positions,
+            batch.lattices,
+            batch.sizes,
+            config.lattice_range,
+            config.sigma_max,
+            self._basis,
+            config.minimum_box,
+        )
+
+    @cached_property
+    def directions(self) -> Directions:
+        """Where the images lie, for attention with frames."""
+        return list_directions(self._batch.positions, self._batch.lattices, self.images)
+
+    @cached_property
+    def waves(self) -> Waves:
+        """The plane waves within range, for attention in reciprocal space."""
+        batch = self._batch
+        return list_waves(batch.positions, batch.lattices, batch.sizes, self._config.reciprocal_range)
+
+
+def check_batch(batch: CrystalBatch, elements: int) -> None:
+    """Refuses what no model can predict from.
+
+    Raises:
+        ValueError: an element is unknown, a coordinate is not a finite number, or a lattice has no volume;
+            the message names the first crystal of that kind by its place in the batch and its row in the
+            array store.
+    """
+    lattices = batch.lattices.detach()
+    # as in `Crystal`: below this the cell vectors lie in a plane, but for rounding
+    smallest = MIN_RELATIVE_VOLUME * lattices.norm(dim=2).prod(1)
+    known = (batch.numbers >= 1) & (batch.numbers <= elements)
+    placed = batch.positions.isfinite().all(1)
+    volumes = torch.linalg.det(lattices).abs()
+    regular = volumes > smallest  # not where a number is NaN
+    regular &= lattices.isfinite().flatten(1).all(1)
+    if bool(known.all() & placed.all() & regular.all()):
+        return
+    if not bool(known.all()):
+        atom = _first(~known)
+        problem = (
+            f"numbers: expected atomic numbers Z from 1 to {elements}, got Z = {int(batch.numbers[atom])}"
+        )
+        hint = "" if int(batch.numbers[atom]) < 1 else "; the setting `elements` can be raised to 118"
+        raise ValueError(f"{problem} in {_atom_name(batch, atom)}{hint}")
+    if not bool(placed.all()):
+        atom = _first(~placed)
+        raise ValueError(
+            f"positions: expected finite numbers, got {batch.positions[atom].tolist()} in "
+            f"{_atom_name(batch, atom)}"
+        )
+    crystal = _first(~regular)
+    if not bool(batch.lattices[crystal].isfinite().all()):
+        raise ValueError(f"lattices: expected finite numbers, got others in {_crystal_name(batch, crystal)}")
+    raise ValueError(
+        f"lattices: expected three cell vectors that span a volume, got {volumes[crystal]:.3g} Å^3 in "
+        f"{_crystal_name(batch, crystal)}"
+    )
+
+
+def _first(wrong: Tensor) -> int:
+    return int(wrong.nonzero()[0])
+
+
+def _atom_name(batch: CrystalBatch, atom: int) -> str:
+    crystal = int(batch.crystal_of_atom[atom])
+    within = atom - int(batch.sizes[:crystal].sum())
+    return f"atom {within} of {_crystal_name(batch, crystal)}"
+
+
+def _crystal_name(batch: CrystalBatch, crystal: int) -> str:
+    return f"crystal {crystal} of the batch (row {int(batch.indices[crystal])} of its store)"
