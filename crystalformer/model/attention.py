@@ -12,57 +12,16 @@ softmax,
     O_i = sum_m p_im v_j,   B_i = sum_m p_im b(r_m),   y_i = O_i + W B_i,
 
 which is the same number: W does not depend on the image, so it is applied once per atom instead of once per
-pair of atoms, and alpha and beta never have to exist.
+pair of atoms, and alpha and beta never have to exist. O and B come from one of the `kernels`.
 """
-
-import math
 
 import torch
 from torch import Tensor, nn
 
 from crystalformer.model.config import CrystalformerConfig
-from crystalformer.model.images import CUTOFF_MARGIN, CUTOFF_SIGMAS, ImageList
+from crystalformer.model.images import ImageList
+from crystalformer.model.kernels.dispatch import choose_kernel
 from crystalformer.model.sigma import DecayRate
-from crystalformer.model.tiles import Tile
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, a: Tensor, images: ImageList) -> tuple[Tensor, Tensor | None]:
-    """One softmax over the images of each atom, in each head.
-
-    This is the function that a fused kernel may replace.
-
-    Args:
-        q: queries (atoms, heads, head width), not yet divided by sqrt(d_K).
-        k: keys, same shape.
-        v: values, same shape.
-        a: decay rates -1 / (2 sigma^2) in 1/Å^2, (atoms, heads), negative.
-        images: the images of the batch.
-
-    Returns:
-        O (atoms, heads, head width), the averaged values, and B (atoms, heads, K), the averaged radial
-        basis, or None where `images` has no basis.
-    """
-    view = images.tiles
-    padded = zip(view.tiles, *(view.pad(values) for values in (q, k, v, a)), strict=True)
-    values, bases = zip(*(_attend_tile(*arrays) for arrays in padded), strict=True)
-    return view.unpad(values), None if images.basis is None else view.unpad(bases)
-
-
-def _attend_tile(tile: Tile, q: Tensor, k: Tensor, v: Tensor, a: Tensor) -> tuple[Tensor, Tensor | None]:
-    """`attend` for the C crystals of a tile; axes c crystal, i query, j key, h head, d feature."""
-    a = a[..., None, None]
-    similarity = torch.einsum("cihd,cjhd->cihj", q, k) / math.sqrt(q.shape[-1])
-    logits = torch.addcmul(similarity[..., None], a, tile.squared)
-    if tile.reach is not None:
-        sigma = (2 * a.detach().abs()).rsqrt()  # infinite for padding, where a = 0
-        cutoff = CUTOFF_SIGMAS * sigma + CUTOFF_MARGIN
-        logits = logits.masked_fill(tile.reach >= cutoff, -math.inf)
-    p = logits.flatten(3).softmax(-1).view_as(logits)
-    averaged_v = torch.einsum("cihj,cjhd->cihd", p.sum(-1), v)
-    if tile.basis is None:
-        return averaged_v, None
-    averaged_b = p.flatten(3).flatten(0, 1) @ tile.basis
-    return averaged_v, averaged_b.unflatten(0, p.shape[:2])
 
 
 class InfinitelyConnectedAttention(nn.Module):
@@ -81,6 +40,7 @@ class InfinitelyConnectedAttention(nn.Module):
     def __init__(self, config: CrystalformerConfig) -> None:
         super().__init__()
         self.heads = config.heads
+        self.attend = choose_kernel(config.kernel)
         self.query = nn.Linear(config.width, config.width)
         self.key = nn.Linear(config.width, config.width)
         self.value = nn.Linear(config.width, config.width)
@@ -103,7 +63,7 @@ class InfinitelyConnectedAttention(nn.Module):
     def mix(self, x: Tensor, images: ImageList) -> Tensor:
         """y of the formula above, before the output projection; (atoms, heads, head width)."""
         q, k, v = (self._heads(project(x)) for project in (self.query, self.key, self.value))
-        averaged_v, averaged_b = attend(q, k, v, self.decay(q), images)
+        averaged_v, averaged_b = self.attend(q, k, v, self.decay(q), images)
         if self.value_encoding is None or averaged_b is None:
             return averaged_v
         return averaged_v + torch.einsum("ahk,hdk->ahd", averaged_b, self.value_encoding)

@@ -8,7 +8,7 @@ from crystalformer.layers.radial_basis import GaussianBasis
 from crystalformer.layers.segments import segment_mean
 from crystalformer.model.blocks import Block, initialise_embedding
 from crystalformer.model.config import CrystalformerConfig
-from crystalformer.model.images import ImageList, list_images
+from crystalformer.model.images import ImageList, list_images, list_images_within
 
 ELEMENTS = 98  # hydrogen to californium
 
@@ -89,6 +89,7 @@ class Crystalformer(nn.Module):
     def images(self, batch: CrystalBatch) -> ImageList:
         """The images of a batch, shared by all blocks and heads."""
         config = self.config
-        return list_images(
-            batch.positions, batch.lattices, batch.sizes, config.lattice_range, config.sigma_max, self.basis
-        )
+        arrays = batch.positions, batch.lattices, batch.sizes
+        if (radius := config.images_radius) is not None:
+            return list_images_within(*arrays, radius, config.sigma_max, self.basis)
+        return list_images(*arrays, config.lattice_range, config.sigma_max, self.basis)
