@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from crystalformer.data.batch import CrystalBatch
+from crystalformer.data.image_batch import ImageBatch
 from crystalformer.layers.radial_basis import GaussianBasis
 from crystalformer.layers.segments import segment_mean
 from crystalformer.model.blocks import Block, initialise_embedding
@@ -87,9 +88,24 @@ class Crystalformer(nn.Module):
         return self.embedding(numbers - 1)
 
     def images(self, batch: CrystalBatch) -> ImageList:
-        """The images of a batch, shared by all blocks and heads."""
+        """The images of a batch, shared by all blocks and heads.
+
+        An `ImageBatch` brings those within a radius along, in which case it must be that of the
+        configuration; otherwise they are listed here.
+        """
         config = self.config
         arrays = batch.positions, batch.lattices, batch.sizes
         if (radius := config.images_radius) is not None:
+            if isinstance(batch, ImageBatch):
+                return ImageList(
+                    sizes=batch.sizes,
+                    offsets=batch.image_offsets,
+                    key=batch.image_keys,
+                    cell=None,
+                    distance=batch.image_distances,
+                    reach=None,
+                    sigma_max=config.sigma_max,
+                    basis=self.basis,
+                )
             return list_images_within(*arrays, radius, config.sigma_max, self.basis)
         return list_images(*arrays, config.lattice_range, config.sigma_max, self.basis)

@@ -49,7 +49,7 @@ class ImageList:
     | `sizes` | (crystals,) int64 | - | atoms per crystal |
     | `offsets` | (atoms + 1,) int64 | - | the images of atom i are rows offsets[i] to offsets[i+1] |
     | `key` | (images,) int64 | - | atom j in the batch |
-    | `cell` | (images, 3) int64 | - | n |
+    | `cell` | (images, 3) int64 or None | - | n; None where lists were made beforehand |
     | `distance` | (images,) | Å | r = abs(p_j(n) - p_i) |
     | `reach` | (images,) or None | Å | cutoff above which a head includes the image; None: always |
 
@@ -59,7 +59,7 @@ class ImageList:
     sizes: Tensor
     offsets: Tensor
     key: Tensor
-    cell: Tensor
+    cell: Tensor | None
     distance: Tensor
     reach: Tensor | None
     sigma_max: float
