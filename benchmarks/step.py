@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -75,13 +76,24 @@ def training_step(kernel: str, batch: ImageBatch, without_attention: bool = Fals
     return step
 
 
+class _Copy(torch.autograd.Function):
+    """v as O, q repeated as B, and their gradients as those of all inputs: nothing but copies."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, a: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        width = q.shape[-1]
+        return v.clone(), q.repeat(1, 1, -(-size // width))[..., :size]
+
+    @staticmethod
+    def backward(ctx: Any, grad_v: Tensor, grad_b: Tensor) -> tuple[Tensor | None, ...]:
+        part = grad_b[..., : grad_v.shape[-1]]
+        return part.clone(), part.clone(), grad_v.clone(), grad_b[..., 0].clone(), None
+
+
 def copy_instead(q: Tensor, k: Tensor, v: Tensor, a: Tensor, images: ImageList) -> tuple[Tensor, Tensor]:
-    """Copies of the right shapes that depend on all inputs, in place of the attention sum."""
+    """Stands in for the attention sum, with results of its shapes."""
     assert images.basis is not None
-    inputs = torch.cat([q, k, a.unsqueeze(-1).expand_as(v)], dim=-1)
-    return v.clone(), inputs.repeat_interleave(-(-images.basis.size // inputs.shape[-1]), -1)[
-        ..., : images.basis.size
-    ]
+    return _Copy.apply(q, k, v, a, images.basis.size)
 
 
 def _alternate(*functions: Callable[[], None], repeat: int) -> list[list[float]]:
