@@ -7,36 +7,20 @@ The folder `<cache>/<data set>-knearest-<key>` holds, for N atoms with k edges e
 | `neighbors.npy` | (N, k) int32 | - | neighbour j of atom i, counted within its crystal |
 | `images.npy` | (N, k, 3) int16 | cell vectors | image n of the neighbour, at p_j + n L |
 | `distances.npy` | (N, k) float32 | Å | length of p_j + n L - p_i; radius + 1 marks padding |
-| `manifest.json` | - | - | digest of the store, settings, checksums of the files |
 
-The key is a digest of the store's digest and the settings: changed data or settings get a graph of their own.
+See `crystalformer.data.array_cache` for the key and the `manifest.json`.
 """
 
-import hashlib
-import logging
 import multiprocessing
-import os
-import shutil
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from crystalformer.data.array_cache import cores, open_arrays, with_progress
 from crystalformer.data.array_store import ArrayStore
-from crystalformer.data.manifest import (
-    FORMAT,
-    StoreError,
-    file_sha256,
-    folder_lock,
-    read_manifest,
-    store_error,
-    to_json,
-    write_manifest,
-)
 from crystalformer.data.neighbors import NeighborList, radius_neighbors
 
 RULE = "k nearest, version 1"  # to be raised when the same settings give another graph
@@ -45,8 +29,6 @@ CHUNK = 512  # crystals per task
 SERIAL = 4000  # crystals that one process is done with before others have started
 PADDING = 1.0  # Å beyond the radius
 MARGIN = 0.1  # Å; no chain of ties (gaps below 1e-4 Å) reaches that far
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -117,103 +99,48 @@ def _pairs(lattice: np.ndarray, frac_coords: np.ndarray, settings: KNearest) -> 
 def open_graph(
     store: ArrayStore, cache_folder: Path, settings: KNearest, workers: int | None = None
 ) -> KNearestGraph:
-    """The graph of all crystals of `store`, built where `cache_folder` does not have it yet.
+    """The graph of all crystals of `store`, see `crystalformer.data.array_cache.open_arrays`.
 
-    Any number of processes may call this at once: one builds, the others wait for it. A damaged graph is
-    noticed by its checksums and built again. `workers` processes share the work (None: one per core).
+    `workers` processes share the work of building it (None: one per core).
 
     Raises:
         ValueError: a crystal whose neighbours cannot be found; the message names it.
     """
-    identity = {"rule": RULE, "store": store.digest, "settings": asdict(settings)}
-    key = hashlib.sha256(to_json(identity)).hexdigest()[:12]
-    path = Path(cache_folder).resolve() / f"{store.name}-knearest-{key}"
-    if path.exists():
-        try:
-            return _open(path, identity)
-        except StoreError:
-            pass  # damaged, or just being replaced by another process: look again with the lock
-    with folder_lock(path):
-        if path.exists():
-            try:
-                return _open(path, identity)
-            except StoreError as error:
-                log.warning("building the graph again: %s", error)
-                shutil.rmtree(path)
-        _build(path, store, settings, identity, workers)
-        return _open(path, identity)
-
-
-def _open(path: Path, identity: dict[str, Any]) -> KNearestGraph:
-    manifest = read_manifest(path)
-    if manifest.get("graph") != identity:
-        raise store_error(path, "manifest.json", identity, manifest.get("graph"))
-    arrays = {}
-    for name in ARRAYS:
-        file, expected = path / f"{name}.npy", manifest["files"][f"{name}.npy"]
-        checksum = file_sha256(file) if file.is_file() else "no such file"
-        if checksum != expected:
-            raise store_error(path, file.name, f"SHA-256 {expected}", checksum)
-        arrays[name] = np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
+    identity = {"rule": RULE, "settings": asdict(settings)}
+    arrays = open_arrays(
+        store, cache_folder, "knearest", identity, lambda folder: _build(folder, store, settings, workers)
+    )
     return KNearestGraph(**arrays)
 
 
-def _build(
-    path: Path, store: ArrayStore, settings: KNearest, identity: dict[str, Any], workers: int | None
-) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed: this one has the lock
-    partial.mkdir()
-    try:
-        k, atoms = settings.neighbours, len(store.numbers)
-        shapes = {"neighbors": (atoms, k), "images": (atoms, k, 3), "distances": (atoms, k)}
-        arrays = {
-            name: np.lib.format.open_memmap(partial / f"{name}.npy", "w+", dtype, shapes[name])
-            for name, dtype in ARRAYS.items()
-        }
-        first = 0
-        for graph in _graphs(store, settings, workers):
-            rows = slice(first, first + len(graph.neighbors))
-            for name, array in arrays.items():
-                array[rows] = getattr(graph, name)
-            first = rows.stop
-        for array in arrays.values():
-            array.flush()
-        files = {f"{name}.npy": file_sha256(partial / f"{name}.npy") for name in ARRAYS}
-        write_manifest(partial, {"format": FORMAT, "graph": identity, "files": files})
-        partial.rename(path)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+def _build(folder: Path, store: ArrayStore, settings: KNearest, workers: int | None) -> None:
+    k, atoms = settings.neighbours, len(store.numbers)
+    shapes = {"neighbors": (atoms, k), "images": (atoms, k, 3), "distances": (atoms, k)}
+    arrays = {
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shapes[name])
+        for name, dtype in ARRAYS.items()
+    }
+    first = 0
+    for graph in _graphs(store, settings, workers):
+        rows = slice(first, first + len(graph.neighbors))
+        for name, array in arrays.items():
+            array[rows] = getattr(graph, name)
+        first = rows.stop
+    for array in arrays.values():
+        array.flush()
 
 
 def _graphs(store: ArrayStore, settings: KNearest, workers: int | None) -> Iterator[KNearestGraph]:
     """The graphs of `CHUNK` crystals after the other, in the order of the store."""
     tasks = [(*_chunk(store, first), settings) for first in range(0, len(store), CHUNK)]
-    if workers is None:
-        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers, description = workers or cores(), f"neighbours of {store.name}"
     # Processes, as the search of pymatgen holds the interpreter's lock; a daemon process may not start any.
     if workers == 1 or len(store) < SERIAL or multiprocessing.current_process().daemon:
-        yield from _with_progress(map(_graph_of_chunk, tasks), store)
+        yield from with_progress(map(_graph_of_chunk, tasks), len(tasks), description)
         return
     # Started afresh: forking a process that has threads (PyTorch, Ray) can hang.
     with ProcessPoolExecutor(min(workers, len(tasks)), multiprocessing.get_context("spawn")) as pool:
-        yield from _with_progress(pool.map(_graph_of_chunk, tasks), store)
-
-
-def _with_progress(graphs: Iterable[KNearestGraph], store: ArrayStore) -> Iterator[KNearestGraph]:
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    yield from track(
-        graphs,
-        description=f"neighbours of {store.name}",
-        total=-(-len(store) // CHUNK),
-        console=console,
-        disable=not sys.stderr.isatty(),
-        transient=True,
-    )
+        yield from with_progress(pool.map(_graph_of_chunk, tasks), len(tasks), description)
 
 
 Chunk = tuple[tuple[str, ...], np.ndarray, np.ndarray, np.ndarray, np.ndarray]

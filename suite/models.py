@@ -12,6 +12,7 @@ from baselines.cgcnn import CGCNN, CGCNNConfig
 from baselines.graph_batch import KNearestBatches
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.batch import CrystalBatch, CrystalBatches
+from crystalformer.data.image_batch import ImageBatches
 from crystalformer.model.config import CrystalformerConfig, CrystalFramerConfig
 from crystalformer.model.crystalformer import Crystalformer
 from crystalformer.training.config import TrainConfig
@@ -50,7 +51,9 @@ def parameter_count(module: nn.Module) -> int:
 
 
 def _crystal_batches(store: ArrayStore, scaled_targets: np.ndarray, config: Any, cache: Path) -> BatchMaker:
-    return CrystalBatches(store, scaled_targets)
+    if config.images_radius is None or config.frames != "none":  # listed batch by batch
+        return CrystalBatches(store, scaled_targets)
+    return ImageBatches(store, scaled_targets, cache, config.images_radius)
 
 
 def _k_nearest_batches(store: ArrayStore, scaled_targets: np.ndarray, config: Any, cache: Path) -> BatchMaker:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from crystalformer.layers.segments import segment_offsets, segment_sum
-from crystalformer.model.attention import Attention, add_encoding, attend
+from crystalformer.model.attention import Attention, add_encoding
 from crystalformer.model.config import CrystalformerConfig
 from crystalformer.model.frames import FRAMES, Directions
 from crystalformer.model.geometry import Geometry
@@ -63,7 +63,7 @@ class FramedAttention(Attention):
     def mix_heads(self, q: Tensor, k: Tensor, v: Tensor, geometry: Geometry) -> Tensor:
         images, directions = geometry.images, geometry.directions
         a = self.decay(q)
-        averaged_v, averaged_b = attend(q, k, v, a, images)
+        averaged_v, averaged_b = self.attend(q, k, v, a, images)
         encoding = None if self.value_encoding is None else self.c_dist * self.value_encoding
         log_weights = attention_weights(q, k, a, images, directions)
         frames = self.frames(log_weights.detach(), directions)

@@ -12,10 +12,9 @@ softmax,
     O_i = sum_m p_im v_j,   B_i = sum_m p_im b(r_m),   y_i = O_i + W B_i,
 
 which is the same number: W does not depend on the image, so it is applied once per atom instead of once per
-pair of atoms, and alpha and beta never have to exist.
+pair of atoms, and alpha and beta never have to exist. O and B come from one of the `kernels`.
 """
 
-import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -23,48 +22,8 @@ from torch import Tensor, nn
 
 from crystalformer.model.config import CrystalformerConfig
 from crystalformer.model.geometry import Geometry
-from crystalformer.model.images import CUTOFF_MARGIN, CUTOFF_SIGMAS, ImageList
+from crystalformer.model.kernels.dispatch import choose_kernel
 from crystalformer.model.sigma import build_decay
-from crystalformer.model.tiles import Tile
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, a: Tensor, images: ImageList) -> tuple[Tensor, Tensor | None]:
-    """One softmax over the images of each atom, in each head.
-
-    This is the function that a fused kernel may replace.
-
-    Args:
-        q: queries (atoms, heads, head width), not yet divided by sqrt(d_K).
-        k: keys, same shape.
-        v: values, same shape.
-        a: decay rates -1 / (2 sigma^2) in 1/Å^2, (atoms, heads), negative.
-        images: the images of the batch.
-
-    Returns:
-        O (atoms, heads, head width), the averaged values, and B (atoms, heads, K), the averaged radial
-        basis, or None where `images` has no basis.
-    """
-    view = images.tiles
-    padded = zip(view.tiles, *(view.pad(values) for values in (q, k, v, a)), strict=True)
-    values, bases = zip(*(_attend_tile(*arrays) for arrays in padded), strict=True)
-    return view.unpad(values), None if images.basis is None else view.unpad(bases)
-
-
-def _attend_tile(tile: Tile, q: Tensor, k: Tensor, v: Tensor, a: Tensor) -> tuple[Tensor, Tensor | None]:
-    """`attend` for the C crystals of a tile; axes c crystal, i query, j key, h head, d feature."""
-    a = a[..., None, None]
-    similarity = torch.einsum("cihd,cjhd->cihj", q, k) / math.sqrt(q.shape[-1])
-    logits = torch.addcmul(similarity[..., None], a, tile.squared)
-    if tile.reach is not None:
-        sigma = (2 * a.detach().abs()).rsqrt()  # infinite for padding, where a = 0
-        cutoff = CUTOFF_SIGMAS * sigma + CUTOFF_MARGIN
-        logits = logits.masked_fill(tile.reach >= cutoff, -math.inf)
-    p = logits.flatten(3).softmax(-1).view_as(logits)
-    averaged_v = torch.einsum("cihj,cjhd->cihd", p.sum(-1), v)
-    if tile.basis is None:
-        return averaged_v, None
-    averaged_b = p.flatten(3).flatten(0, 1) @ tile.basis
-    return averaged_v, averaged_b.unflatten(0, p.shape[:2])
 
 
 class Attention(nn.Module, ABC):
@@ -85,6 +44,7 @@ class Attention(nn.Module, ABC):
     def __init__(self, config: CrystalformerConfig, value_basis: int) -> None:
         super().__init__()
         self.heads = config.heads
+        self.attend = choose_kernel(config.kernel)
         self.query = nn.Linear(config.width, config.width)
         self.key = nn.Linear(config.width, config.width)
         self.value = nn.Linear(config.width, config.width)
@@ -123,7 +83,7 @@ class InfinitelyConnectedAttention(Attention):
         super().__init__(config, config.value_basis)
 
     def mix_heads(self, q: Tensor, k: Tensor, v: Tensor, geometry: Geometry) -> Tensor:
-        averaged_v, averaged_b = attend(q, k, v, self.decay(q), geometry.images)
+        averaged_v, averaged_b = self.attend(q, k, v, self.decay(q), geometry.images)
         return add_encoding(averaged_v, averaged_b, self.value_encoding)
 
 

@@ -4,12 +4,16 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from crystalformer.model.truncation import FINEST, radius_for, truncation_bound
+
 MAX_LAYERS = 16
 MAX_BOX = 10  # a fixed box of +-10 cells has 9261 images
 DOMAINS = ("real", "reci", "multihead")
 DECAYS = ("learned", "fixed", "unnormalised")
 NORMS = ("none", "pre", "post")
 FRAMES = ("none", "max", "weighted-pca")
+MAX_RADIUS = 50.0  # Å; some 30,000 images per atom
+KERNELS = ("auto", "reference", "cpu")
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class CrystalformerConfig:
     b: float = 0.5  # lower bound of rho, so that sigma_i < r0 / sqrt(b)
     value_basis: int = 64  # K, radial basis functions of psi; 0: the simplified model, without psi
     r_max: float = 14.0  # Å; centre of the last radial basis function
-    # R: all images with |n_d| <= R, or "adaptive": a box per atom and head that follows sigma_i
+    # which images are summed: R: |n_d| <= R; "adaptive": a box per atom and head that follows sigma_i;
+    # "radius": all within `radius`; "tolerance": all within the radius that leaves out at most `tolerance`
     lattice_range: int | str = "adaptive"
     minimum_box: int = 2  # smallest R_d of "adaptive"
     # where the sum over images is taken: "real", "reci" (reciprocal) or "multihead" (the first half of the
@@ -49,6 +54,9 @@ class CrystalformerConfig:
     c_angle: float = 1.0  # factor of the part that sees angles
     elements: int = 98  # known elements, from hydrogen on
     output_width: int = 0  # hidden features of the output layers; 0: as many as an atom
+    radius: float = 7.0  # Å; the default is 3.5 sigma_max of the default r0 and b
+    tolerance: float = 1e-5  # part of the attention of an atom and head; see `truncation`
+    kernel: str = "auto"  # implementation of the attention sum: one of KERNELS
     targets: int = 1  # numbers predicted per crystal
 
     def __post_init__(self) -> None:
@@ -63,10 +71,10 @@ class CrystalformerConfig:
         _check_int("value_basis", self.value_basis, 0)
         _check(_is_finite(self.r_max) and self.r_max > 0, "r_max", "a number above 0 (Å)", self.r_max)
         _check(
-            self.lattice_range == "adaptive"
+            self.lattice_range in ("adaptive", "radius", "tolerance")
             or (_is_int(self.lattice_range) and 0 <= int(self.lattice_range) <= MAX_BOX),
             "lattice_range",
-            f"an integer from 0 to {MAX_BOX}, or 'adaptive'",
+            f"an integer from 0 to {MAX_BOX}, 'adaptive', 'radius' or 'tolerance'",
             self.lattice_range,
         )
         _check_int("minimum_box", self.minimum_box, 0, MAX_BOX)
@@ -78,6 +86,11 @@ class CrystalformerConfig:
         self._check_frames()
         _check_int("elements", self.elements, 1, 118)
         _check_int("output_width", self.output_width, 0)
+        in_range = _is_finite(self.radius) and 0 < self.radius <= MAX_RADIUS
+        _check(in_range, "radius", f"a number above 0, at most {MAX_RADIUS:g} (Å)", self.radius)
+        in_range = _is_finite(self.tolerance) and FINEST <= self.tolerance < 1
+        _check(in_range, "tolerance", f"a number of at least {FINEST:g}, below 1", self.tolerance)
+        _check(self.kernel in KERNELS, "kernel", f"one of {', '.join(KERNELS)}", self.kernel)
         _check_int("targets", self.targets, 1)
 
     def _check_domain(self) -> None:
@@ -112,6 +125,19 @@ class CrystalformerConfig:
     def sigma_max(self) -> float:
         """Upper bound of sigma_i in real space in Å: r0 / sqrt(b)."""
         return self.r0 if self.decay == "fixed" else self.r0 / math.sqrt(self.b)
+
+    @property
+    def images_radius(self) -> float | None:
+        """The radius in Å within which all images are summed; None where `lattice_range` gives a box."""
+        if self.lattice_range == "tolerance":
+            return radius_for(self.tolerance, self.sigma_max)
+        return float(self.radius) if self.lattice_range == "radius" else None
+
+    @property
+    def truncation_bound(self) -> float | None:
+        """Bound on what `images_radius` leaves out, see `truncation`; None where there is no radius."""
+        radius = self.images_radius
+        return None if radius is None else truncation_bound(radius, self.sigma_max)
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,13 @@ class Directions:
 
 
 def list_directions(positions: Tensor, lattices: Tensor, images: ImageList) -> Directions:
-    """Directions of the images of a batch, differentiable in positions (atoms, 3) and lattices, both in Å."""
+    """Directions of the images of a batch, differentiable in positions (atoms, 3) and lattices, both in Å.
+
+    Raises:
+        ValueError: the list says how far its images are and not in which cells.
+    """
+    if images.cell is None:
+        raise ValueError("images: expected a list with the cell of each image, got one with distances alone")
     counts = images.offsets.diff()
     query = segment_ids(counts)
     crystal = segment_ids(images.sizes)[query]

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from crystalformer.data.batch import CrystalBatch
 from crystalformer.data.crystal import MIN_RELATIVE_VOLUME
+from crystalformer.data.image_batch import ImageBatch
 from crystalformer.layers.radial_basis import GaussianBasis
 from crystalformer.model.config import CrystalformerConfig
 from crystalformer.model.frames import Directions, list_directions
-from crystalformer.model.images import ImageList, list_images
+from crystalformer.model.images import ImageList, list_images, list_images_within
 from crystalformer.model.waves import Waves, list_waves
 
 
@@ -25,16 +26,28 @@ class Geometry:
 
     @cached_property
     def images(self) -> ImageList:
-        """The periodic images within range, for attention in real space."""
+        """The periodic images within range, for attention in real space.
+
+        An `ImageBatch` brings those within a radius along; its radius must be that of the configuration.
+        """
         batch, config = self._batch, self._config
-        return list_images(
-            batch.positions,
-            batch.lattices,
-            batch.sizes,
-            config.lattice_range,
-            config.sigma_max,
-            self._basis,
-            config.minimum_box,
+        arrays = batch.positions, batch.lattices, batch.sizes
+        if (radius := config.images_radius) is None:
+            return list_images(
+                *arrays, config.lattice_range, config.sigma_max, self._basis, config.minimum_box
+            )
+        # frames ask for the cells of the images, which the stored lists leave out
+        if not isinstance(batch, ImageBatch) or config.frames != "none":
+            return list_images_within(*arrays, radius, config.sigma_max, self._basis)
+        return ImageList(
+            sizes=batch.sizes,
+            offsets=batch.image_offsets,
+            key=batch.image_keys,
+            cell=None,
+            distance=batch.image_distances,
+            reach=None,
+            sigma_max=config.sigma_max,
+            basis=self._basis,
         )
 
     @cached_property

@@ -1,7 +1,7 @@
 """The periodic images each atom attends to, and their distances.
 
-Image n of atom j lies at p_j(n) = p_j + n_1 l_1 + n_2 l_2 + n_3 l_3. The sum over n is infinite; two
-conventions say where it ends, both from the authors' implementation:
+Image n of atom j lies at p_j(n) = p_j + n_1 l_1 + n_2 l_2 + n_3 l_3. The sum over n is infinite, and it ends
+with a radius, r <= R, or by one of two conventions of the authors' implementation:
 
 * a fixed box: |n_d| <= R for d = 1, 2, 3;
 * "adaptive": a box for each query atom i and head h,
@@ -16,8 +16,8 @@ box of a head includes it. The box test for all three directions becomes one com
 
     |n_d| <= ceil(c |l*_d| / 2 pi)  <=>  c > (|n_d| - 1) 2 pi / |l*_d|,   c = 3.5 sigma + 0.01 Å.
 
-Images are left out of the list where their Gaussian cannot matter: next to the nearest image of the same
-pair (i, j), which has the same q_i.k_j, they weigh less than the rounding error of one number even at
+Images are left out of the list of a box where their Gaussian cannot matter: next to the nearest image of the
+same pair (i, j), which has the same q_i.k_j, they weigh less than the rounding error of one number even at
 sigma_max.
 """
 
@@ -28,6 +28,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from crystalformer.data.radius_images import radius_images
 from crystalformer.layers.radial_basis import GaussianBasis
 from crystalformer.layers.segments import segment_ids, segment_offsets
 from crystalformer.model.tiles import Tiles, pack_tiles
@@ -47,9 +48,8 @@ class ImageList:
     |---|---|---|---|
     | `sizes` | (crystals,) int64 | - | atoms per crystal |
     | `offsets` | (atoms + 1,) int64 | - | the images of atom i are rows offsets[i] to offsets[i+1] |
-    | `pair_sizes` | (pairs,) int64 | - | images of each pair (i, j); pairs sorted by (i, j) |
     | `key` | (images,) int64 | - | atom j in the batch |
-    | `cell` | (images, 3) int64 | - | n |
+    | `cell` | (images, 3) int64 or None | - | n; None where lists were made beforehand |
     | `distance` | (images,) | Å | r = abs(p_j(n) - p_i) |
     | `reach` | (images,) or None | Å | cutoff above which a head includes the image; None: always |
 
@@ -58,13 +58,32 @@ class ImageList:
 
     sizes: Tensor
     offsets: Tensor
-    pair_sizes: Tensor
     key: Tensor
-    cell: Tensor
+    cell: Tensor | None
     distance: Tensor
     reach: Tensor | None
     sigma_max: float
     basis: GaussianBasis | None
+
+    @cached_property
+    def crystal_offsets(self) -> Tensor:
+        """(crystals + 1,) int64: the first atom of each crystal."""
+        return segment_offsets(self.sizes)
+
+    @cached_property
+    def pair_sizes(self) -> Tensor:
+        """(pairs,) int64: images of each pair (i, j) of atoms of a crystal; pairs sorted by (i, j)."""
+        query = segment_ids(self.offsets.diff())
+        crystal = segment_ids(self.sizes)[query]
+        first_pair = segment_offsets(self.sizes**2)[crystal]
+        first_atom = self.crystal_offsets[crystal]
+        pair = first_pair + (query - first_atom) * self.sizes[crystal] + self.key - first_atom
+        return torch.bincount(pair, minlength=int((self.sizes**2).sum()))
+
+    @cached_property
+    def largest_first(self) -> Tensor:
+        """(crystals,) int64: the crystals by their number of images, the largest first."""
+        return self.offsets[self.crystal_offsets].diff().argsort(descending=True, stable=True)
 
     @cached_property
     def tiles(self) -> Tiles:
@@ -99,29 +118,57 @@ def list_images(
         ValueError: a lattice has no volume, or one so small that its box has too many cells.
     """
     planes = _planes_per_angstrom(lattices.detach())
-    query_keys, cells, reaches, pair_sizes = [], [], [], []
+    query_keys, cells, reaches = [], [], []
     first_atom = 0
     for crystal, size in enumerate(sizes.tolist()):
         box = _box(planes[crystal], lattice_range, sigma_max, minimum_box, crystal)
         atoms = slice(first_atom, first_atom + size)
         # the smallest box of any head: its nearest image is summed by every head that sums the pair at all
         inner = (box.abs() <= max(1, minimum_box)).all(1)
-        listed, counts = _listed(positions.detach()[atoms], lattices.detach()[crystal], box, inner, sigma_max)
+        listed = _listed(positions.detach()[atoms], lattices.detach()[crystal], box, inner, sigma_max)
         query_keys.append(listed[:, :2] + first_atom)
         cells.append(box[listed[:, 2]])
         reaches.append(_reach(box, planes[crystal], minimum_box)[listed[:, 2]])
-        pair_sizes.append(counts)
         first_atom += size
-    query, key = torch.cat(query_keys).unbind(1)
+    query, key = torch.cat(query_keys).T.contiguous()
     cell = torch.cat(cells)
     return ImageList(
         sizes=sizes,
         offsets=segment_offsets(torch.bincount(query, minlength=len(positions))),
-        pair_sizes=torch.cat(pair_sizes),
         key=key,
         cell=cell,
         distance=_distances(positions, lattices, sizes, query, key, cell),
         reach=torch.cat(reaches) if lattice_range == "adaptive" else None,
+        sigma_max=sigma_max,
+        basis=basis,
+    )
+
+
+def list_images_within(
+    positions: Tensor,
+    lattices: Tensor,
+    sizes: Tensor,
+    radius: float,
+    sigma_max: float,
+    basis: GaussianBasis | None = None,
+) -> ImageList:
+    """All images of a batch within a radius in Å; everything else as for `list_images`.
+
+    A pair (i, j) may have no image within the radius. It is then no part of the softmax of atom i, which is
+    never empty: the atom itself is always listed.
+    """
+    arrays = [tensor.detach().cpu().numpy() for tensor in (positions, lattices, sizes)]
+    images = radius_images(arrays[0], arrays[1], arrays[2], radius, cells=True)
+    counts, key, cell = (torch.from_numpy(x).to(sizes) for x in (images.counts, images.keys, images.cells))
+    query = segment_ids(counts)
+    key += segment_offsets(sizes)[segment_ids(sizes)][query]
+    return ImageList(
+        sizes=sizes,
+        offsets=segment_offsets(counts),
+        key=key,
+        cell=cell,
+        distance=_distances(positions, lattices, sizes, query, key, cell),
+        reach=None,
         sigma_max=sigma_max,
         basis=basis,
     )
@@ -154,19 +201,16 @@ def _box(
     return torch.cartesian_prod(*axes)
 
 
-def _listed(
-    positions: Tensor, lattice: Tensor, box: Tensor, inner: Tensor, sigma_max: float
-) -> tuple[Tensor, Tensor]:
+def _listed(positions: Tensor, lattice: Tensor, box: Tensor, inner: Tensor, sigma_max: float) -> Tensor:
     """Images of one crystal that can matter.
 
     Returns:
-        (images, 3) int64 rows of (query atom, key atom, row of the box), sorted; and the number of images
-        of each pair (i, j), (atoms * atoms,) int64.
+        (images, 3) int64 rows of (query atom, key atom, row of the box), sorted.
     """
     shifts = (box.to(lattice.dtype) @ lattice).T
     below_rounding = 2 * sigma_max**2 * math.log(1 / torch.finfo(positions.dtype).eps)
     rows_at_a_time = max(1, CHUNK // (len(positions) * len(box)))
-    listed, counts = [], []
+    listed = []
     for rows in torch.arange(len(positions), device=box.device).split(rows_at_a_time):
         offsets = (positions - positions[rows].unsqueeze(1)).unbind(2)
         squared = positions.new_zeros(len(rows), len(positions), len(box))
@@ -174,11 +218,15 @@ def _listed(
             squared += (offset.unsqueeze(-1) + shift).square_()
         nearest = squared[..., inner].amin(-1, keepdim=True)
         keep = squared <= nearest + below_rounding
-        counts.append(keep.sum(-1).flatten())
         found = keep.nonzero()
         found[:, 0] += rows[0]
         listed.append(found)
-    return torch.cat(listed), torch.cat(counts)
+    return torch.cat(listed)
+
+
+def box_cutoff(a: Tensor) -> Tensor:
+    """3.5 sigma + 0.01 Å of decay rates a = -1 / (2 sigma^2); infinite where a = 0. Carries no gradient."""
+    return CUTOFF_SIGMAS * (2 * a.detach().abs()).rsqrt() + CUTOFF_MARGIN
 
 
 def _reach(box: Tensor, planes: Tensor, minimum_box: int) -> Tensor:

@@ -208,16 +208,10 @@ def _config(
         elements=elements,
         output_width=_shape(state, "mlp.0.weight", 2)[0],
         targets=_shape(state, "mlp.3.weight", 2)[0],
-        **_kernel_setting(kernel),
+        kernel=kernel,
     )
     used = [shape[3] for block, shape in encodings.items() if config.domains[block] != "reci"]
     return dataclasses.replace(config, value_basis=max(used, default=0))
-
-
-def _kernel_setting(kernel: str) -> dict[str, Any]:
-    """`kernel` as a field of the configuration, once it has one."""
-    fields = {field.name for field in dataclasses.fields(CrystalformerConfig)}
-    return {"kernel": kernel} if "kernel" in fields else {}
 
 
 def _shape(state: Mapping[str, Tensor], name: str, axes: int) -> torch.Size:

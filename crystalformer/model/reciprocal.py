@@ -19,7 +19,7 @@ import math
 import torch
 from torch import Tensor
 
-from crystalformer.model.attention import Attention, add_encoding, attend
+from crystalformer.model.attention import Attention, add_encoding
 from crystalformer.model.config import CrystalformerConfig
 from crystalformer.model.geometry import Geometry
 from crystalformer.model.waves import Waves, WaveTile
@@ -80,7 +80,7 @@ class DualSpaceAttention(Attention):
     def mix_heads(self, q: Tensor, k: Tensor, v: Tensor, geometry: Geometry) -> Tensor:
         half = self.heads // 2
         a = self.decay(q)[:, :half]
-        averaged_v, averaged_b = attend(q[:, :half], k[:, :half], v[:, :half], a, geometry.images)
+        averaged_v, averaged_b = self.attend(q[:, :half], k[:, :half], v[:, :half], a, geometry.images)
         encoding = None if self.value_encoding is None else self.value_encoding[:half]
         real = add_encoding(averaged_v, averaged_b, encoding)
         variance = self.rb0**2 * self.decay.rho(q)[:, half:]

@@ -61,9 +61,7 @@ def check_ids(records: Sequence[Record], source: str) -> None:
         raise DataError(f"{source}: expected at least one crystal, got none")
     for record in records:
         if not record.id.isprintable():
-            raise DataError(
-                f"{source}, {record.where}: id: expected printable characters, got {record.id!a}"
-            )
+            raise DataError(f"{source}, {record.where}: id: expected printable characters, got {record.id!a}")
     twice = [id_ for id_, count in Counter(record.id for record in records).items() if count > 1]
     if twice:
         places = ", ".join(record.where for record in records if record.id == twice[0])

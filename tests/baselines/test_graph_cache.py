@@ -198,7 +198,7 @@ def test_a_damaged_cache_is_built_again(store_of, random_crystals, tmp_path, dam
         file.unlink()
     elif damage == "manifest":
         manifest = json.loads((folder / "manifest.json").read_text())
-        manifest["graph"]["store"] = "0" * 64
+        manifest["identity"]["store"] = "0" * 64
         (folder / "manifest.json").write_text(json.dumps(manifest))
     else:
         open_graph(store, tmp_path / "other", KNearest(5, 8.0))
@@ -208,7 +208,7 @@ def test_a_damaged_cache_is_built_again(store_of, random_crystals, tmp_path, dam
 
     with caplog.at_level(logging.WARNING):
         again = open_graph(store, cache, CGCNN)
-    assert "building the graph again" in caplog.text
+    assert "building again" in caplog.text
     assert str(folder) in caplog.text
     assert_same(again, KNearestGraph(*expected))
     caplog.clear()

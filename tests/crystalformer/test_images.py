@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from crystalformer.model.attention import attend
 from crystalformer.model.images import list_images
+from crystalformer.model.kernels.reference import attend
 
 TRICLINIC = np.array([[4.1, 0.3, -0.2], [-1.1, 3.9, 0.4], [0.7, -0.9, 4.6]])
 

@@ -1,5 +1,6 @@
 """The numbers of the authors' implementation, float64, which the model must reproduce exactly."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +63,9 @@ def assert_same(ours, theirs):
 
 
 @pytest.mark.parametrize("variant", CONFIGS)
-def test_outputs_and_hidden_features(reference, batch, variant):
-    model = official_model(reference, variant)
+@pytest.mark.parametrize("kernel", ["cpu", "reference"])
+def test_outputs_and_hidden_features(reference, batch, variant, kernel):
+    model = official_model(reference, variant, replace(CONFIGS[variant], kernel=kernel))
     hidden = []
     for block in model.blocks:
         block.register_forward_hook(lambda _module, _inputs, output: hidden.append(output))
@@ -100,8 +102,9 @@ def test_attention_of_the_first_block(reference, batch):
     assert_same(y, reference["A_real_r2/layer0/y"])
 
 
-def test_gradients(reference, batch):
-    model = official_model(reference, "A_real_r2")
+@pytest.mark.parametrize("kernel", ["cpu", "reference"])
+def test_gradients(reference, batch, kernel):
+    model = official_model(reference, "A_real_r2", replace(CONFIGS["A_real_r2"], kernel=kernel))
     (model(batch) * torch.from_numpy(reference["loss_weights"])).sum().backward()
     prefix = "A_real_r2/grad/"
     gradients = {name.removeprefix(prefix): g for name, g in reference.items() if name.startswith(prefix)}

@@ -1,0 +1,66 @@
+"""`ImageBatch`: the crystals of one step with all periodic images within a radius.
+
+In addition to the fields of `CrystalBatch`:
+
+| field | shape | unit | meaning |
+|---|---|---|---|
+| `image_offsets` | (atoms + 1,) int64 | - | the images of atom i are rows offsets[i] to offsets[i + 1] - 1 |
+| `image_keys` | (images,) int64 | - | atom j; a row of the batch, as i |
+| `image_distances` | (images,) | Å | length of p_j + n L - p_i |
+
+Rows are sorted by (i, j); the atom itself, at distance 0, is among them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crystalformer.data.array_store import ArrayStore
+from crystalformer.data.batch import CrystalBatch, CrystalBatches, flat_rows
+from crystalformer.data.image_lists import open_image_lists
+
+
+@dataclass(frozen=True)
+class ImageBatch(CrystalBatch):
+    """Crystals of one step and their images; see the module's table for shapes and units."""
+
+    image_offsets: Tensor
+    image_keys: Tensor
+    image_distances: Tensor
+
+
+class ImageBatches(CrystalBatches):
+    """Cuts batches with all images within a radius (Å) out of an array store.
+
+    The lists of the whole store lie in `cache_folder` and are built there at the first use (see
+    `image_lists`); a call only slices them.
+    """
+
+    def __init__(
+        self, store: ArrayStore, scaled_targets: np.ndarray, cache_folder: Path, radius: float
+    ) -> None:
+        super().__init__(store, scaled_targets)
+        self.lists = open_image_lists(store, cache_folder, radius)
+
+    def __call__(self, indices: np.ndarray) -> ImageBatch:
+        """The crystals with these store rows, in this order."""
+        batch = super().__call__(indices)
+        lists, store = self.lists, self.store
+        first_atoms, last_atoms = store.offsets[indices], store.offsets[indices + 1]
+        starts, stops = lists.offsets[first_atoms], lists.offsets[last_atoms]
+        atoms = flat_rows(first_atoms, last_atoms - first_atoms)
+        offsets = np.zeros(len(atoms) + 1, dtype=np.int64)
+        np.cumsum(lists.offsets[atoms + 1] - lists.offsets[atoms], out=offsets[1:])
+        sizes = batch.sizes.numpy()
+        slices = [slice(start, stop) for start, stop in zip(starts, stops, strict=True)]
+        keys = np.concatenate([lists.keys[rows] for rows in slices]).astype(np.int64)
+        keys += np.repeat(np.cumsum(sizes) - sizes, stops - starts)
+        return ImageBatch(
+            **vars(batch),
+            image_offsets=torch.from_numpy(offsets),
+            image_keys=torch.from_numpy(keys),
+            image_distances=torch.from_numpy(np.concatenate([lists.distances[rows] for rows in slices])),
+        )

@@ -1,0 +1,219 @@
+"""The attention sum on a CPU, fused: every image is visited once forward and once backward.
+
+Nothing is stored per image or per pair of atoms: memory is linear in the number of atoms. The loops are in
+`loops`; here they become C functions that take one pointer, to a table of addresses, and that the threads of
+`team` run.
+"""
+
+from collections import namedtuple
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from llvmlite import ir
+from numba import carray, njit, types
+from numba.core.typing.templates import signature
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from crystalformer.compiled import c_function
+from crystalformer.model.images import ImageList, box_cutoff
+from crystalformer.model.kernels.loops import backward_crystal, forward_crystal
+from crystalformer.model.kernels.team import run_in_threads
+from crystalformer.model.kernels.vectors import LANES, instruction
+
+FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
+
+# What the loops work on: numbers, integer arrays and floating-point arrays, all flat, in the table's order.
+Task = namedtuple(
+    "Task",
+    """heads width size
+    starts offsets key
+    q k v a distance reach cutoff spacing averaged_v averaged_b tops norms grad_v grad_b dq dk dv da""",
+)
+TURN, CRYSTALS, ORDER, HEADS, WIDTH, SIZE, TABLE = range(7)  # the head of the table, and where arrays begin
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, a: Tensor, images: ImageList) -> tuple[Tensor, Tensor | None]:
+    """`crystalformer.model.kernels.reference.attend`, for float32 and float64 tensors on a CPU.
+
+    The result has the same bits in every run, with any number of threads and beside any other crystals.
+    Threads: `torch.get_num_threads()`; a crystal is the work of one thread. It can be differentiated once,
+    by q, k, v and a.
+
+    Raises:
+        ValueError: tensors of another kind, or distances that are to be differentiated.
+    """
+    if q.device.type != "cpu" or q.dtype not in FLOATS:
+        raise ValueError(
+            f"kernel: 'cpu' expects float32 or float64 tensors on a CPU, got {q.dtype} on {q.device}; "
+            "use 'auto' or 'reference'"
+        )
+    if images.distance.requires_grad:
+        raise ValueError(
+            "kernel: 'cpu' expects positions and lattices that need no gradient, got some that do; "
+            "use 'auto' or 'reference'"
+        )
+    averaged_v, averaged_b = _Attend.apply(q, k, v, a, images)
+    return averaged_v, averaged_b
+
+
+class _Attend(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, a: Tensor, images: ImageList
+    ) -> tuple[Tensor, Tensor | None]:
+        atoms, heads, _ = q.shape
+        q, k, v, a = (x.contiguous() for x in (q, k, v, a))
+        size = 0 if images.basis is None else images.basis.size
+        averaged_v, averaged_b = torch.empty_like(v), q.new_empty(atoms, heads, size)
+        tops, norms = (q.new_empty(atoms, -(-heads // LANES) * LANES) for _ in range(2))
+        inputs, none = _inputs(q, k, v, a, images), q.new_empty(0)
+        _run(_forward, images, q.shape, size, (*inputs, averaged_v, averaged_b, tops, norms, *[none] * 6))
+        ctx.images, ctx.size = images, size
+        ctx.save_for_backward(q, k, v, a, averaged_v, averaged_b, tops, norms)
+        return averaged_v, averaged_b if size else None
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_v: Tensor, grad_b: Tensor | None) -> tuple[Tensor | None, ...]:
+        q, k, v, a, averaged_v, averaged_b, tops, norms = ctx.saved_tensors
+        dq, dk, dv, da = (torch.empty_like(x) for x in (q, k, v, a))
+        grad_b = averaged_b if grad_b is None else grad_b  # empty, in the simplified model
+        arrays = (
+            *_inputs(q, k, v, a, ctx.images),
+            *(averaged_v, averaged_b, tops, norms),
+            *(grad_v.contiguous(), grad_b.contiguous(), dq, dk, dv, da),
+        )
+        _run(_backward, ctx.images, q.shape, ctx.size, arrays)
+        return dq, dk, dv, da, None
+
+
+def _inputs(q: Tensor, k: Tensor, v: Tensor, a: Tensor, images: ImageList) -> tuple[Tensor, ...]:
+    """The arrays of `Task` that both passes read."""
+    none = q.new_empty(0)
+    reach = none if images.reach is None else images.reach.to(q.dtype)
+    cutoff = none if images.reach is None else box_cutoff(a).contiguous()
+    spacing = q.new_tensor([1.0 if images.basis is None else images.basis.width])
+    distance = images.distance.to(q.dtype)
+    flat = images.crystal_offsets, images.offsets, images.key, q, k, v, a, distance, reach, cutoff, spacing
+    return tuple(array.contiguous() for array in flat)
+
+
+def _run(
+    function: Callable[[torch.dtype], int],
+    images: ImageList,
+    shape: Sequence[int],
+    size: int,
+    arrays: Sequence[Tensor],
+) -> None:
+    """Runs a function over the crystals of a batch, the largest first, each thread taking the next one."""
+    order = images.largest_first
+    table = np.array(
+        [0, len(order), order.data_ptr(), shape[1], shape[2], size]
+        + [number for array in arrays for number in (array.data_ptr(), array.numel())],
+        dtype=np.int64,
+    )
+    threads = min(torch.get_num_threads(), len(order))
+    run_in_threads(function(arrays[-1].dtype), table.ctypes.data, threads)
+
+
+@cache
+def _forward(dtype: torch.dtype) -> int:
+    """The address of the compiled forward pass."""
+    read_task = _task_reader(FLOATS[dtype])
+
+    def forward(pointer: Any) -> None:
+        table = carray(pointer, TABLE, np.int64)
+        order = carray(_pointer(table[ORDER]), table[CRYSTALS], np.int64)
+        task = read_task(pointer)
+        turn = _next(table)
+        while turn < table[CRYSTALS]:
+            forward_crystal(order[turn], task)
+            turn = _next(table)
+
+    return c_function(forward)
+
+
+@cache
+def _backward(dtype: torch.dtype) -> int:
+    """The address of the compiled backward pass."""
+    read_task = _task_reader(FLOATS[dtype])
+
+    def backward(pointer: Any) -> None:
+        table = carray(pointer, TABLE, np.int64)
+        order = carray(_pointer(table[ORDER]), table[CRYSTALS], np.int64)
+        task = read_task(pointer)
+        turn = _next(table)
+        while turn < table[CRYSTALS]:
+            backward_crystal(order[turn], task)
+            turn = _next(table)
+
+    return c_function(backward)
+
+
+def _task_reader(real: Any) -> Any:
+    """A function that makes a `Task` of a table, for one kind of floating-point number."""
+
+    @njit
+    def integers(pointer: Any, i: int) -> Any:
+        table = carray(pointer, TABLE + 2 * (i + 1), np.int64)
+        return carray(_pointer(table[TABLE + 2 * i]), table[TABLE + 2 * i + 1], np.int64)
+
+    @njit
+    def reals(pointer: Any, i: int) -> Any:
+        table = carray(pointer, TABLE + 2 * (i + 1), np.int64)
+        return carray(_pointer(table[TABLE + 2 * i]), table[TABLE + 2 * i + 1], real)
+
+    @njit
+    def read_task(pointer: Any) -> Any:
+        table = carray(pointer, TABLE, np.int64)
+        return Task(
+            table[HEADS],
+            table[WIDTH],
+            table[SIZE],
+            integers(pointer, 0),
+            integers(pointer, 1),
+            integers(pointer, 2),
+            reals(pointer, 3),
+            reals(pointer, 4),
+            reals(pointer, 5),
+            reals(pointer, 6),
+            reals(pointer, 7),
+            reals(pointer, 8),
+            reals(pointer, 9),
+            reals(pointer, 10),
+            reals(pointer, 11),
+            reals(pointer, 12),
+            reals(pointer, 13),
+            reals(pointer, 14),
+            reals(pointer, 15),
+            reals(pointer, 16),
+            reals(pointer, 17),
+            reals(pointer, 18),
+            reals(pointer, 19),
+            reals(pointer, 20),
+        )
+
+    return read_task
+
+
+@instruction
+def _pointer(typing: Any, address: Any) -> Any:
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+
+    return signature(types.voidptr, types.int64), lower
+
+
+@instruction
+def _next(typing: Any, table: Any) -> Any:
+    """The next turn: the counter that all threads share, before it is raised by one."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        data = context.make_array(table)(context, builder, args[0]).data
+        return builder.atomic_rmw("add", data, ir.IntType(64)(1), "monotonic")
+
+    return signature(types.int64, table), lower
