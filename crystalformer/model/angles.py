@@ -23,14 +23,15 @@ from crystalformer.model.frames import FRAMES, Directions
 from crystalformer.model.geometry import Geometry
 from crystalformer.model.images import CUTOFF_MARGIN, CUTOFF_SIGMAS, ImageList
 
-CHUNK = 2**24  # values of the basis at a time, which bounds the memory
+CHUNK = 2**22  # values at a time, which bounds the memory
+REACH = 12.5  # standard deviations from the centre of a group of Gaussians
 
 
 @dataclass(frozen=True)
 class AngularBasis:
     """D Gaussians of the cosine of an angle, centred evenly from -1 to 1.
 
-    b_d(c) = exp(-(c - mu_d)^2 / (2 (s Delta)^2)),  mu_d = -1 + (d - 1) Delta,  Delta = 2 / (D - 1),  d = 1..D
+    b_d(c) = exp(-(c - mu_d)^2 / (2 (s Delta)^2)),  mu_d = -1 + d Delta,  Delta = 2 / (D - 1),  d = 0..D-1
 
     Attributes:
         size: D.
@@ -42,9 +43,42 @@ class AngularBasis:
 
     def __call__(self, cosine: Tensor) -> Tensor:
         """b(c): shape (...) gives (..., D)."""
-        centres = torch.linspace(-1, 1, self.size, dtype=cosine.dtype, device=cosine.device)
-        sigma = self.width * 2 / (self.size - 1)
-        return torch.exp((cosine.unsqueeze(-1) - centres).square() * (-0.5 / sigma**2))
+        near, within, constant = self.factors(cosine)
+        values = near[..., :, None] * within[..., None, :] * constant
+        return values.flatten(-2)[..., : self.size]
+
+    def factors(self, cosine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """b(c) as a product, which takes about 2 sqrt(D) exponentials in place of D.
+
+        With t = (c + 1) / Delta and the functions in groups of F around m_j, d = m_j + f,
+
+            exp(-(t - d)^2 / 2 s^2) = exp(-(t - m_j)^2 / 2 s^2) exp((t - t_0) f / s^2)
+                                      exp((t_0 - m_j) f / s^2 - f^2 / 2 s^2),   t_0 = (D - 1) / 2.
+
+        Returns:
+            The three factors, (..., groups, 1), (..., 1, F) without their axes of length 1, and (groups, F).
+            Where the last group is not full, the product has more than D values.
+        """
+        group = self._group
+        within = torch.arange(group).to(cosine) - (group - 1) / 2  # f
+        centres = torch.arange(0, self.size, group).to(cosine) + (group - 1) / 2  # m_j
+        t = (cosine.unsqueeze(-1) + 1) * ((self.size - 1) / 2)
+        middle = (self.size - 1) / 2  # t_0
+        variance = self.width**2
+        offset = (t - centres) / self.width
+        # beyond, the product is below 1e-20; smaller numbers yet, and single precision turns slow (subnormal)
+        near = torch.where(offset.abs() < REACH, torch.exp(-0.5 * offset.square()), 0.0)
+        tilt = torch.exp((t - middle) * (within / variance))
+        constant = torch.exp(
+            (middle - centres)[:, None] * within / variance - within.square() / (2 * variance)
+        )
+        return near, tilt, constant
+
+    @property
+    def _group(self) -> int:
+        """F: about sqrt(D), fewer where the Gaussians are so narrow that a factor could overflow."""
+        widest = min(4 * self.width + 1, 120 * self.width**2 / (self.size - 1) + 1)
+        return max(1, min(math.ceil(math.sqrt(self.size)), math.floor(widest)))
 
 
 class FramedAttention(Attention):
@@ -102,36 +136,51 @@ def average_angles(
         directions: of the images.
         basis: b_angle.
     """
-    # what is left out weighs less, all images of an atom together, than the rounding error of one number
-    smallest = torch.finfo(log_weights.dtype).eps / max(1, int(directions.counts.max()))
-    kept = (log_weights.detach().amax(1) > math.log(smallest)) & directions.present
+    # what is left out weighs less, each image, than the rounding error of one number
+    smallest = math.log(torch.finfo(log_weights.dtype).eps)
+    kept = (log_weights.detach().amax(1) > smallest) & directions.present
     query, unit, weights = directions.query[kept], directions.unit[kept], log_weights[kept].exp()
     counts = torch.bincount(query, minlength=len(frames))
-    ends = segment_offsets(counts).tolist()
+    ends = segment_offsets(counts)
+    first, last = ends[:-1].tolist(), ends[1:].tolist()
+    values_of_image = 6 * weights.shape[1] * math.ceil(math.sqrt(basis.size))
     parts = []
-    for atoms in _chunks(counts, CHUNK // (weights.shape[1] * 3 * basis.size)):
-        images = slice(ends[atoms.start], ends[atoms.stop])
-        arrays = weights[images], frames[atoms], unit[images], counts[atoms]
-        # the values of the basis are many times larger than all else: computed again for the gradient
+    for atoms in _chunks(counts.tolist(), CHUNK // values_of_image):
+        images = slice(first[atoms.start], last[atoms.stop - 1])
+        longest = max(1, int(counts[atoms].max()))
+        places = (query[images] - atoms.start) * longest
+        places = places + torch.arange(images.start, images.stop, device=query.device) - ends[query[images]]
+        shape = atoms.stop - atoms.start, longest
+        padded = (_pad(values[images], places, shape) for values in (weights, unit))
+        # the factors of the basis are many times larger than all else: computed again for the gradient
         parts.append(
-            checkpoint(_average_chunk, *arrays, basis, use_reentrant=False, preserve_rng_state=False)
+            checkpoint(
+                _average_padded, *padded, frames[atoms], basis, use_reentrant=False, preserve_rng_state=False
+            )
         )
     return torch.cat(parts)
 
 
-def _average_chunk(
-    weights: Tensor, frames: Tensor, unit: Tensor, counts: Tensor, basis: AngularBasis
-) -> Tensor:
-    cosine = torch.einsum("mhkx,mx->mhk", frames.repeat_interleave(counts, dim=0), unit)
-    return segment_sum(weights[..., None, None] * basis(cosine), counts)
+def _average_padded(weights: Tensor, unit: Tensor, frames: Tensor, basis: AngularBasis) -> Tensor:
+    """A of some atoms from weights (atoms, images, heads) and directions (atoms, images, 3)."""
+    cosine = torch.einsum("ahkx,amx->ahkm", frames, unit)
+    near, tilt, constant = basis.factors(cosine)
+    weighted = near * weights.transpose(1, 2)[:, :, None, :, None]
+    return ((weighted.transpose(-1, -2) @ tilt) * constant).flatten(-2)[..., : basis.size]
 
 
-def _chunks(counts: Tensor, images: int) -> list[slice]:
-    """Consecutive atoms with up to so many images together, at least one atom each."""
-    chunks, start, total = [], 0, 0
-    for atom, count in enumerate(counts.tolist()):
-        if atom > start and total + count > images:
+def _pad(values: Tensor, places: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Rows (images, ...) as (atoms, images of an atom, ...), 0 where there is none."""
+    padded = values.new_zeros(shape[0] * shape[1], *values.shape[1:]).index_copy(0, places, values)
+    return padded.unflatten(0, shape)
+
+
+def _chunks(counts: list[int], images: int) -> list[slice]:
+    """Consecutive atoms with up to so many images when padded to the same number, at least one atom each."""
+    chunks, start, longest = [], 0, 0
+    for atom, count in enumerate(counts):
+        longest = max(longest, count)
+        if atom > start and (atom + 1 - start) * longest > images:
             chunks.append(slice(start, atom))
-            start, total = atom, 0
-        total += count
+            start, longest = atom, count
     return [*chunks, slice(start, len(counts))]

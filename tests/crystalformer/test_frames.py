@@ -108,7 +108,7 @@ def mixed_by_loops(attention, x, crystal, box):
 @pytest.mark.parametrize("frames", FRAMES)
 @pytest.mark.parametrize("changes", [{}, {"angle_width": 1.0, "c_dist": 1.5, "c_angle": 6.0}])
 def test_the_angular_term_of_a_crystal_without_symmetry(make_batch, crystal, frames, changes, monkeypatch):
-    monkeypatch.setattr("crystalformer.model.angles.CHUNK", 2000)  # some atoms at a time
+    monkeypatch.setattr("crystalformer.model.angles.CHUNK", 20_000)  # some atoms at a time
     model = model_of(frames, lattice_range=2, **changes)
     attention = model.blocks[0].attention
     attention.kind = frames
@@ -117,12 +117,15 @@ def test_the_angular_term_of_a_crystal_without_symmetry(make_batch, crystal, fra
     np.testing.assert_allclose(found.detach(), mixed_by_loops(attention, x, crystal, 2), rtol=1e-8, atol=1e-9)
 
 
-def test_the_angular_basis():
-    basis = AngularBasis(5, 0.5)
-    values = basis(torch.tensor([-1.0, 0.5, 0.25], dtype=torch.float64))
-    assert values[0, 0] == 1
-    assert values[1, 3] == 1
-    assert values[2, 3].item() == pytest.approx(np.exp(-(0.25**2) / (2 * 0.25**2)))
+@pytest.mark.parametrize(("size", "width"), [(64, 4.0), (16, 1.0), (5, 0.5), (64, 0.3), (2, 1.0), (10, 30.0)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-13), (torch.float32, 1e-5)])
+def test_the_angular_basis_is_its_formula(size, width, dtype, tolerance):
+    cosine = np.linspace(-1, 1, 41)
+    centres = np.linspace(-1, 1, size)
+    sigma = width * 2 / (size - 1)
+    expected = np.exp(-((cosine[:, None] - centres) ** 2) / (2 * sigma**2))
+    found = AngularBasis(size, width)(torch.tensor(cosine, dtype=dtype))
+    np.testing.assert_allclose(found, expected, atol=tolerance)
 
 
 # -- frames as such

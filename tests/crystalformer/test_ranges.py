@@ -110,7 +110,7 @@ def test_listed_images_give_what_a_batch_without_lists_gives(make_batch, real_cr
     batch = make_batch(*real_crystals[:6])
     model = model_of(lattice_range="radius", radius=5.0)
     model.calibrate(batch)
-    images = model.images(batch)
+    images = model.geometry(batch).images
     listed = ImageBatch(
         **vars(batch),
         image_offsets=images.offsets,
@@ -126,7 +126,7 @@ def test_an_isolated_atom_attends_to_itself(make_batch):
     numbers, lattice = np.array([3, 9]), 40.0 * np.eye(3)
     batch = make_batch((numbers, np.array([[0.0, 0, 0], [20, 20, 20]]), lattice))
     model = model_of(lattice_range="radius", radius=6.0)
-    images = model.images(batch)
+    images = model.geometry(batch).images
     assert images.key.tolist() == [0, 1]
     assert images.distance.tolist() == [0.0, 0.0]
     model.calibrate(batch)
