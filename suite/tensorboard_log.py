@@ -44,10 +44,11 @@ class TrialLog:
         continued = any(folder.glob("events.out.tfevents.*"))
         self._writer = FileWriter(str(folder), flush_secs=5)
         self._listed = bool(hparams)
-        if continued:
-            start = SessionLog(status=SessionLog.START)
-            self._writer.add_event(Event(session_log=start), step=epochs_done + 1)
-        elif self._listed:
+        # TensorBoard hides what earlier sessions wrote from this step on; the first start hides nothing, but
+        # without it the second would count as the first.
+        start = SessionLog(status=SessionLog.START)
+        self._writer.add_event(Event(session_log=start), step=epochs_done + 1)
+        if self._listed and not continued:
             self._writer.add_summary(hp.hparams_pb({k: _cell(v) for k, v in hparams.items()}, run_id))
 
     def epoch(self, record: EpochRecord, unit: str | None) -> None:

@@ -261,7 +261,12 @@ def _content(
                 "recipe": space.recipe,
                 "domains": {name: domain.plain() for name, domain in space.domains.items()},
                 "first": dict(space.first),
-                "resolved": [asdict(config) for config in space.resolve(space.first, budget.epochs)],
+                "resolved": {
+                    part: asdict(config)
+                    for part, config in zip(
+                        ("model", "train"), space.resolve(space.first, budget.epochs), strict=True
+                    )
+                },
             }
             for key, space in models.items()
         },

@@ -175,7 +175,7 @@ def test_another_space_under_the_same_name_is_refused(
     command = search_command(finished, "--set", "train.batch_size=16")
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
-    assert "the search space differs" in done.stderr
+    assert "train.batch_size is 8, here 16" in done.stderr
     assert "--fresh" in done.stderr
     assert len(trials_of(finished)) == 6
 
