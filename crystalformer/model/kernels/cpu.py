@@ -123,12 +123,12 @@ def _run(
 @cache
 def _forward(dtype: torch.dtype) -> int:
     """The address of the compiled forward pass."""
-    read_task = _task_reader(FLOATS[dtype])
+    real = FLOATS[dtype]
 
     def forward(pointer: Any) -> None:
         table = carray(pointer, TABLE, np.int64)
         order = carray(_pointer(table[ORDER]), table[CRYSTALS], np.int64)
-        task = read_task(pointer)
+        task = _read_task(pointer, real)
         turn = _next(table)
         while turn < table[CRYSTALS]:
             forward_crystal(order[turn], task)
@@ -140,12 +140,12 @@ def _forward(dtype: torch.dtype) -> int:
 @cache
 def _backward(dtype: torch.dtype) -> int:
     """The address of the compiled backward pass."""
-    read_task = _task_reader(FLOATS[dtype])
+    real = FLOATS[dtype]
 
     def backward(pointer: Any) -> None:
         table = carray(pointer, TABLE, np.int64)
         order = carray(_pointer(table[ORDER]), table[CRYSTALS], np.int64)
-        task = read_task(pointer)
+        task = _read_task(pointer, real)
         turn = _next(table)
         while turn < table[CRYSTALS]:
             backward_crystal(order[turn], task)
@@ -154,50 +154,43 @@ def _backward(dtype: torch.dtype) -> int:
     return c_function(backward)
 
 
-def _task_reader(real: Any) -> Any:
-    """A function that makes a `Task` of a table, for one kind of floating-point number."""
+@njit
+def _array(pointer: Any, i: int, real: Any) -> Any:
+    """Array number i of a table, of this type."""
+    table = carray(pointer, TABLE + 2 * (i + 1), np.int64)
+    return carray(_pointer(table[TABLE + 2 * i]), table[TABLE + 2 * i + 1], real)
 
-    @njit
-    def integers(pointer: Any, i: int) -> Any:
-        table = carray(pointer, TABLE + 2 * (i + 1), np.int64)
-        return carray(_pointer(table[TABLE + 2 * i]), table[TABLE + 2 * i + 1], np.int64)
 
-    @njit
-    def reals(pointer: Any, i: int) -> Any:
-        table = carray(pointer, TABLE + 2 * (i + 1), np.int64)
-        return carray(_pointer(table[TABLE + 2 * i]), table[TABLE + 2 * i + 1], real)
-
-    @njit
-    def read_task(pointer: Any) -> Any:
-        table = carray(pointer, TABLE, np.int64)
-        return Task(
-            table[HEADS],
-            table[WIDTH],
-            table[SIZE],
-            integers(pointer, 0),
-            integers(pointer, 1),
-            integers(pointer, 2),
-            reals(pointer, 3),
-            reals(pointer, 4),
-            reals(pointer, 5),
-            reals(pointer, 6),
-            reals(pointer, 7),
-            reals(pointer, 8),
-            reals(pointer, 9),
-            reals(pointer, 10),
-            reals(pointer, 11),
-            reals(pointer, 12),
-            reals(pointer, 13),
-            reals(pointer, 14),
-            reals(pointer, 15),
-            reals(pointer, 16),
-            reals(pointer, 17),
-            reals(pointer, 18),
-            reals(pointer, 19),
-            reals(pointer, 20),
-        )
-
-    return read_task
+@njit
+def _read_task(pointer: Any, real: Any) -> Any:
+    """The `Task` of a table."""
+    table = carray(pointer, TABLE, np.int64)
+    return Task(
+        table[HEADS],
+        table[WIDTH],
+        table[SIZE],
+        _array(pointer, 0, np.int64),
+        _array(pointer, 1, np.int64),
+        _array(pointer, 2, np.int64),
+        _array(pointer, 3, real),
+        _array(pointer, 4, real),
+        _array(pointer, 5, real),
+        _array(pointer, 6, real),
+        _array(pointer, 7, real),
+        _array(pointer, 8, real),
+        _array(pointer, 9, real),
+        _array(pointer, 10, real),
+        _array(pointer, 11, real),
+        _array(pointer, 12, real),
+        _array(pointer, 13, real),
+        _array(pointer, 14, real),
+        _array(pointer, 15, real),
+        _array(pointer, 16, real),
+        _array(pointer, 17, real),
+        _array(pointer, 18, real),
+        _array(pointer, 19, real),
+        _array(pointer, 20, real),
+    )
 
 
 @instruction
