@@ -71,8 +71,8 @@ MISTAKES = [
     (
         "models",
         "models: {crystalformer: {lattice_range: {choices: [1, adaptve]}}}",
-        "7: models.crystalformer.lattice_range: expected an integer from 0 to 10, 'adaptive', 'radius' or 'tolerance', "
-        "got 'adaptve'",
+        "7: models.crystalformer.lattice_range: expected an integer from 0 to 10, "
+        "'adaptive', 'radius' or 'tolerance', got 'adaptve'",
     ),
     (
         "models",

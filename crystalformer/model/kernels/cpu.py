@@ -33,7 +33,8 @@ Task = namedtuple(
     starts offsets key
     q k v a distance reach cutoff spacing averaged_v averaged_b tops norms grad_v grad_b dq dk dv da""",
 )
-TURN, CRYSTALS, ORDER, HEADS, WIDTH, SIZE, TABLE = range(7)  # the head of the table, and where arrays begin
+# The head of the table, and where its arrays begin. The first two are counters that all threads share.
+TURN, FINISHED, CRYSTALS, ORDER, HEADS, WIDTH, SIZE, TABLE = range(8)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, a: Tensor, images: ImageList) -> tuple[Tensor, Tensor | None]:
@@ -112,12 +113,16 @@ def _run(
     """Runs a function over the crystals of a batch, the largest first, each thread taking the next one."""
     order = images.largest_first
     table = np.array(
-        [0, len(order), order.data_ptr(), shape[1], shape[2], size]
+        [0, 0, len(order), order.data_ptr(), shape[1], shape[2], size]
         + [number for array in arrays for number in (array.data_ptr(), array.numel())],
         dtype=np.int64,
     )
     threads = min(torch.get_num_threads(), len(order))
     run_in_threads(function(arrays[-1].dtype), table.ctypes.data, threads)
+    if table[FINISHED] != len(order):  # compiled code cannot raise: it reports and returns
+        raise RuntimeError(
+            f"the attention kernel finished {table[FINISHED]} of {len(order)} crystals: no memory?"
+        )
 
 
 @cache
@@ -129,10 +134,11 @@ def _forward(dtype: torch.dtype) -> int:
         table = carray(pointer, TABLE, np.int64)
         order = carray(_pointer(table[ORDER]), table[CRYSTALS], np.int64)
         task = _read_task(pointer, real)
-        turn = _next(table)
+        turn = _count(table, TURN)
         while turn < table[CRYSTALS]:
             forward_crystal(order[turn], task)
-            turn = _next(table)
+            _count(table, FINISHED)
+            turn = _count(table, TURN)
 
     return c_function(forward)
 
@@ -146,10 +152,11 @@ def _backward(dtype: torch.dtype) -> int:
         table = carray(pointer, TABLE, np.int64)
         order = carray(_pointer(table[ORDER]), table[CRYSTALS], np.int64)
         task = _read_task(pointer, real)
-        turn = _next(table)
+        turn = _count(table, TURN)
         while turn < table[CRYSTALS]:
             backward_crystal(order[turn], task)
-            turn = _next(table)
+            _count(table, FINISHED)
+            turn = _count(table, TURN)
 
     return c_function(backward)
 
@@ -202,11 +209,11 @@ def _pointer(typing: Any, address: Any) -> Any:
 
 
 @instruction
-def _next(typing: Any, table: Any) -> Any:
-    """The next turn: the counter that all threads share, before it is raised by one."""
+def _count(typing: Any, table: Any, counter: Any) -> Any:
+    """Raises a counter of the table by one, and returns what it was before."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         data = context.make_array(table)(context, builder, args[0]).data
-        return builder.atomic_rmw("add", data, ir.IntType(64)(1), "monotonic")
+        return builder.atomic_rmw("add", builder.gep(data, [args[1]]), ir.IntType(64)(1), "monotonic")
 
-    return signature(types.int64, table), lower
+    return signature(types.int64, table, types.intp), lower

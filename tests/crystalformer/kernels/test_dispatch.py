@@ -60,6 +60,12 @@ def test_threads_of_python_give_the_same_bits(image_list, cell, inputs, monkeypa
     assert all(torch.equal(x, y) for x, y in zip(found, expected, strict=True))
 
 
+def test_crystals_left_unfinished_are_noticed(image_list, cell, inputs, monkeypatch):
+    monkeypatch.setattr(cpu, "run_in_threads", lambda function, argument, threads: None)
+    with pytest.raises(RuntimeError, match="finished 0 of 2 crystals"):
+        cpu.attend(*inputs(5)[0], image_list([cell(2), cell(3)], 4.0))
+
+
 HITS = """
 import torch
 from crystalformer import compiled
