@@ -7,6 +7,8 @@ waves.py           the plane waves within range, for attention in reciprocal spa
 frames.py          three axes for each atom and head, from its attention weights (CrystalFramer)
 geometry.py        images, directions and waves of a batch, shared by all blocks; what a batch must be
 sigma.py           sigma_i: the reach of each atom in each head
+truncation.py      what a radius leaves out, and the radius for a tolerance
+kernels/           the attention sum: one signature, several implementations
 attention.py       infinitely connected attention: a softmax over images
 reciprocal.py      the same sum in reciprocal space, in all heads or in half of them
 angles.py          attention whose values see directions (CrystalFramer)

@@ -2,6 +2,6 @@
 
 dispatch.py    chooses one, once
 reference.py   plain PyTorch, on which the others are measured
-cpu.py         fused, for CPUs; its loops are in loops.py, on the vectors of vectors.py,
-               run in the threads of team.py
+cpu.py         fused, for CPUs; its loops (loops.py, packed.py) compute on vectors of heads
+               (vectors.py, vector_math.py) and run in the threads of team.py
 """

@@ -33,7 +33,8 @@ Task = namedtuple(
     starts offsets key
     q k v a distance reach cutoff spacing averaged_v averaged_b tops norms grad_v grad_b dq dk dv da""",
 )
-TURN, CRYSTALS, ORDER, HEADS, WIDTH, SIZE, TABLE = range(7)  # the head of the table, and where arrays begin
+# The head of the table, and where its arrays begin. The first two are counters that all threads share.
+TURN, FINISHED, CRYSTALS, ORDER, HEADS, WIDTH, SIZE, TABLE = range(8)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, a: Tensor, images: ImageList) -> tuple[Tensor, Tensor | None]:
@@ -112,27 +113,32 @@ def _run(
     """Runs a function over the crystals of a batch, the largest first, each thread taking the next one."""
     order = images.largest_first
     table = np.array(
-        [0, len(order), order.data_ptr(), shape[1], shape[2], size]
+        [0, 0, len(order), order.data_ptr(), shape[1], shape[2], size]
         + [number for array in arrays for number in (array.data_ptr(), array.numel())],
         dtype=np.int64,
     )
     threads = min(torch.get_num_threads(), len(order))
     run_in_threads(function(arrays[-1].dtype), table.ctypes.data, threads)
+    if table[FINISHED] != len(order):  # compiled code cannot raise: it reports and returns
+        raise RuntimeError(
+            f"the attention kernel finished {table[FINISHED]} of {len(order)} crystals: no memory?"
+        )
 
 
 @cache
 def _forward(dtype: torch.dtype) -> int:
     """The address of the compiled forward pass."""
-    read_task = _task_reader(FLOATS[dtype])
+    real = FLOATS[dtype]
 
     def forward(pointer: Any) -> None:
         table = carray(pointer, TABLE, np.int64)
         order = carray(_pointer(table[ORDER]), table[CRYSTALS], np.int64)
-        task = read_task(pointer)
-        turn = _next(table)
+        task = _read_task(pointer, real)
+        turn = _count(table, TURN)
         while turn < table[CRYSTALS]:
             forward_crystal(order[turn], task)
-            turn = _next(table)
+            _count(table, FINISHED)
+            turn = _count(table, TURN)
 
     return c_function(forward)
 
@@ -140,64 +146,58 @@ def _forward(dtype: torch.dtype) -> int:
 @cache
 def _backward(dtype: torch.dtype) -> int:
     """The address of the compiled backward pass."""
-    read_task = _task_reader(FLOATS[dtype])
+    real = FLOATS[dtype]
 
     def backward(pointer: Any) -> None:
         table = carray(pointer, TABLE, np.int64)
         order = carray(_pointer(table[ORDER]), table[CRYSTALS], np.int64)
-        task = read_task(pointer)
-        turn = _next(table)
+        task = _read_task(pointer, real)
+        turn = _count(table, TURN)
         while turn < table[CRYSTALS]:
             backward_crystal(order[turn], task)
-            turn = _next(table)
+            _count(table, FINISHED)
+            turn = _count(table, TURN)
 
     return c_function(backward)
 
 
-def _task_reader(real: Any) -> Any:
-    """A function that makes a `Task` of a table, for one kind of floating-point number."""
+@njit
+def _array(pointer: Any, i: int, real: Any) -> Any:
+    """Array number i of a table, of this type."""
+    table = carray(pointer, TABLE + 2 * (i + 1), np.int64)
+    return carray(_pointer(table[TABLE + 2 * i]), table[TABLE + 2 * i + 1], real)
 
-    @njit
-    def integers(pointer: Any, i: int) -> Any:
-        table = carray(pointer, TABLE + 2 * (i + 1), np.int64)
-        return carray(_pointer(table[TABLE + 2 * i]), table[TABLE + 2 * i + 1], np.int64)
 
-    @njit
-    def reals(pointer: Any, i: int) -> Any:
-        table = carray(pointer, TABLE + 2 * (i + 1), np.int64)
-        return carray(_pointer(table[TABLE + 2 * i]), table[TABLE + 2 * i + 1], real)
-
-    @njit
-    def read_task(pointer: Any) -> Any:
-        table = carray(pointer, TABLE, np.int64)
-        return Task(
-            table[HEADS],
-            table[WIDTH],
-            table[SIZE],
-            integers(pointer, 0),
-            integers(pointer, 1),
-            integers(pointer, 2),
-            reals(pointer, 3),
-            reals(pointer, 4),
-            reals(pointer, 5),
-            reals(pointer, 6),
-            reals(pointer, 7),
-            reals(pointer, 8),
-            reals(pointer, 9),
-            reals(pointer, 10),
-            reals(pointer, 11),
-            reals(pointer, 12),
-            reals(pointer, 13),
-            reals(pointer, 14),
-            reals(pointer, 15),
-            reals(pointer, 16),
-            reals(pointer, 17),
-            reals(pointer, 18),
-            reals(pointer, 19),
-            reals(pointer, 20),
-        )
-
-    return read_task
+@njit
+def _read_task(pointer: Any, real: Any) -> Any:
+    """The `Task` of a table."""
+    table = carray(pointer, TABLE, np.int64)
+    return Task(
+        table[HEADS],
+        table[WIDTH],
+        table[SIZE],
+        _array(pointer, 0, np.int64),
+        _array(pointer, 1, np.int64),
+        _array(pointer, 2, np.int64),
+        _array(pointer, 3, real),
+        _array(pointer, 4, real),
+        _array(pointer, 5, real),
+        _array(pointer, 6, real),
+        _array(pointer, 7, real),
+        _array(pointer, 8, real),
+        _array(pointer, 9, real),
+        _array(pointer, 10, real),
+        _array(pointer, 11, real),
+        _array(pointer, 12, real),
+        _array(pointer, 13, real),
+        _array(pointer, 14, real),
+        _array(pointer, 15, real),
+        _array(pointer, 16, real),
+        _array(pointer, 17, real),
+        _array(pointer, 18, real),
+        _array(pointer, 19, real),
+        _array(pointer, 20, real),
+    )
 
 
 @instruction
@@ -209,11 +209,11 @@ def _pointer(typing: Any, address: Any) -> Any:
 
 
 @instruction
-def _next(typing: Any, table: Any) -> Any:
-    """The next turn: the counter that all threads share, before it is raised by one."""
+def _count(typing: Any, table: Any, counter: Any) -> Any:
+    """Raises a counter of the table by one, and returns what it was before."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         data = context.make_array(table)(context, builder, args[0]).data
-        return builder.atomic_rmw("add", data, ir.IntType(64)(1), "monotonic")
+        return builder.atomic_rmw("add", builder.gep(data, [args[1]]), ir.IntType(64)(1), "monotonic")
 
-    return signature(types.int64, table), lower
+    return signature(types.int64, table, types.intp), lower

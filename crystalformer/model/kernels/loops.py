@@ -9,9 +9,8 @@ and, with gO and gB the gradients of a loss by O and B,
     t_m = gO.v_j + gB.b(r_m),   ds_m = p_m (t_m - gO.O - gB.B)
     dq = sum ds_m k_j / sqrt(d),   dk_j = sum ds_m q / sqrt(d),   dv_j = sum p_m gO,   da = sum ds_m r_m^2.
 
-Arrays are flat. Inside, eight heads are one `Vector`: an array (heads, n) of an atom is packed as
-(groups, n, 8) with head 8 g + lane. Missing heads of the last group compute on zeros and are dropped.
-A run is the images of one pair (i, j), which follow each other in the list: q.k_j is computed once per run.
+Arrays are flat; eight heads are one vector, see `packed`. A run is the images of one pair (i, j), which
+follow each other in the list: q.k_j is computed once per run.
 
 Of the radial basis only the functions around r are computed: the others are below the rounding error of 1.
 Every crystal is one thread's work, in a fixed order, so the result depends neither on the number of threads
@@ -22,159 +21,66 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numba.core import types
-from numba.core.typing.templates import signature
 
+from crystalformer.model.kernels.packed import (
+    add_scaled,
+    dot,
+    list_basis,
+    margin,
+    pack,
+    parts,
+    row_dot,
+    rows,
+    unpack,
+    zeros,
+)
+from crystalformer.model.kernels.vector_math import add_outer, dot_rows, exp_below_zero
 from crystalformer.model.kernels.vectors import (
     LANES,
-    exp_below_zero,
-    instruction,
+    WIDE,
     larger,
     load,
+    load_wide,
     muladd,
     splat,
-    steps,
     store,
-    total,
-    transpose,
     where_less,
 )
 
-# Basis functions computed per image, even: all within half as many widths. exp(-6^2 / 2) = 1.5e-8 and
-# exp(-9^2 / 2) = 2.6e-18 are less than a quarter of the spacing of float32 and float64 numbers below 1.
 LOWEST = -1e30  # below any logit
-WINDOW = {types.float32: 12, types.float64: 18}
-
-
-@instruction
-def _window(typing: Any, values: Any) -> Any:
-    """`WINDOW` of an array's numbers, as a constant, so that loops over it are unrolled."""
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return context.get_constant(types.intp, WINDOW[values.dtype])
-
-    return signature(types.intp, values), lower
-
-
-@njit
-def pack(source: Any, start: int, heads: int, length: int, target: Any, place: int) -> None:
-    """Copies rows (heads, length) from `start` to (groups, length, 8) from `place`, except padding."""
-    for first in range(0, heads, LANES):
-        row, column = start + first * length, place + first * length
-        done = 0
-        if heads - first >= LANES:
-            for d in range(0, length - LANES + 1, LANES):
-                block = transpose(
-                    load(source, row + d),
-                    load(source, row + length + d),
-                    load(source, row + 2 * length + d),
-                    load(source, row + 3 * length + d),
-                    load(source, row + 4 * length + d),
-                    load(source, row + 5 * length + d),
-                    load(source, row + 6 * length + d),
-                    load(source, row + 7 * length + d),
-                )
-                for i in range(LANES):
-                    store(target, column + (d + i) * LANES, block[i])
-                done = d + LANES
-        for lane in range(min(LANES, heads - first)):
-            for d in range(done, length):
-                target[column + d * LANES + lane] = source[row + lane * length + d]
-
-
-@njit
-def unpack(source: Any, place: int, heads: int, length: int, target: Any, start: int) -> None:
-    """The inverse of `pack`: (groups, length, 8) from `place` to rows (heads, length) from `start`."""
-    for first in range(0, heads, LANES):
-        row, column = start + first * length, place + first * length
-        done = 0
-        if heads - first >= LANES:
-            for d in range(0, length - LANES + 1, LANES):
-                block = transpose(
-                    load(source, column + d * LANES),
-                    load(source, column + (d + 1) * LANES),
-                    load(source, column + (d + 2) * LANES),
-                    load(source, column + (d + 3) * LANES),
-                    load(source, column + (d + 4) * LANES),
-                    load(source, column + (d + 5) * LANES),
-                    load(source, column + (d + 6) * LANES),
-                    load(source, column + (d + 7) * LANES),
-                )
-                for i in range(LANES):
-                    store(target, row + i * length + d, block[i])
-                done = d + LANES
-        for lane in range(min(LANES, heads - first)):
-            for d in range(done, length):
-                target[row + lane * length + d] = source[column + d * LANES + lane]
-
-
-@njit
-def dot(x: Any, at_x: int, y: Any, at_y: int, length: int) -> Any:
-    """Scalar products of `length` packed vectors, in four sums that do not wait for each other."""
-    even = odd = splat(x.dtype.type(0))
-    third = fourth = even
-    paired = length // 4 * 4
-    for d in range(0, paired, 4):
-        even = muladd(load(x, at_x + d * LANES), load(y, at_y + d * LANES), even)
-        odd = muladd(load(x, at_x + (d + 1) * LANES), load(y, at_y + (d + 1) * LANES), odd)
-        third = muladd(load(x, at_x + (d + 2) * LANES), load(y, at_y + (d + 2) * LANES), third)
-        fourth = muladd(load(x, at_x + (d + 3) * LANES), load(y, at_y + (d + 3) * LANES), fourth)
-    for d in range(paired, length):
-        even = muladd(load(x, at_x + d * LANES), load(y, at_y + d * LANES), even)
-    return (even + odd) + (third + fourth)
-
-
-@njit
-def add_scaled(target: Any, at: int, weight: Any, source: Any, at_source: int, length: int) -> None:
-    """Adds weight times `length` packed vectors."""
-    for d in range(length):
-        here = at + d * LANES
-        store(target, here, muladd(weight, load(source, at_source + d * LANES), load(target, here)))
-
-
-@njit
-def basis_window(r: Any, size: int, spacing: Any, values: Any) -> int:
-    """b_k(r) of the functions around r into `values`; the first one's place in a basis with padded ends."""
-    window = _window(values)
-    u = r / spacing
-    limit = values.dtype.type(size + window)
-    first = (
-        int(u if u < limit else limit) - window // 2
-    )  # as k - 1: the centre of the first basis function is 1
-    first = min(first, size)
-    nearest = (values.dtype.type(first + 1) * spacing - r) / spacing
-    for t in range(0, window, LANES):
-        offset = splat(nearest + values.dtype.type(t)) + steps(nearest)
-        store(values, t, exp_below_zero(offset * offset * splat(values.dtype.type(-0.5))))
-    return (first + window) * LANES
 
 
 @njit
 def forward_crystal(crystal: int, task: Any) -> None:
     """O, B, top and norm of the atoms of one crystal; `task` is a `Task` of `cpu`."""
-    heads, width, size, spacing = task.heads, task.width, task.size, task.spacing[0]
+    heads, width, size = task.heads, task.width, task.size
     first = task.starts[crystal]
     atoms = task.starts[crystal + 1] - first
-    dtype, number = task.q.dtype, task.q.dtype.type
-    groups, window = -(-heads // LANES), _window(task.q)
-    packed, packed_b = width * LANES, (size + 2 * window) * LANES
+    number = task.q.dtype.type
+    groups, window = -(-heads // LANES), margin(task.q)
+    packed, packed_b = width * LANES, (size + 2 + 2 * window) * LANES
     masked = len(task.reach) > 0
     zero, scale = splat(number(0)), splat(number(1 / np.sqrt(width)))
     q, k, v = (
-        np.zeros(atoms * groups * packed, dtype),
-        np.zeros(atoms * groups * packed, dtype),
-        np.zeros(atoms * groups * packed, dtype),
+        zeros(atoms * groups * packed, task.q),
+        zeros(atoms * groups * packed, task.q),
+        zeros(atoms * groups * packed, task.q),
     )
     for i in range(atoms):
         row, place = (first + i) * heads * width, i * groups * packed
         pack(task.q, row, heads, width, q, place)
         pack(task.k, row, heads, width, k, place)
         pack(task.v, row, heads, width, v, place)
-    sum_v, sum_b = np.empty(groups * packed, dtype), np.empty(packed_b, dtype)
-    a, cutoff, dots = np.zeros(LANES, dtype), np.zeros(LANES, dtype), np.empty(atoms * LANES, dtype)
-    near = np.empty(window + LANES, dtype)
+    sum_v, sum_b = zeros(groups * packed, task.q), zeros(packed_b, task.q)
+    a, cutoff, dots = zeros(LANES, task.q), zeros(LANES, task.q), zeros(atoms * LANES, task.q)
+    most = 0
+    for i in range(first, first + atoms):
+        most = max(most, task.offsets[i + 1] - task.offsets[i])
+    windows, places = zeros(most * parts(task.q) * WIDE, task.q), np.empty(most, np.int64)
     for i in range(atoms):
         start, end = task.offsets[first + i], task.offsets[first + i + 1]
+        if size:
+            list_basis(task, start, end, windows, places)
         for group in range(groups):
             lanes = min(LANES, heads - group * LANES)
             for lane in range(lanes):
@@ -202,7 +108,7 @@ def forward_crystal(crystal: int, task: Any) -> None:
             norm = zero
             for d in range(width):
                 store(sum_v, (group * width + d) * LANES, zero)
-            for n in range(size + 2 * window):
+            for n in range(size + 2 + 2 * window):
                 store(sum_b, n * LANES, zero)
             image, run = start, 0
             while image < end:
@@ -217,10 +123,10 @@ def forward_crystal(crystal: int, task: Any) -> None:
                         p = where_less(splat(task.reach[image]), limit, p, zero)
                     weight = weight + p
                     if size:
-                        place = basis_window(r, size, spacing, near)
-                        for t in range(window):
-                            at = place + t * LANES
-                            store(sum_b, at, muladd(p, splat(near[t]), load(sum_b, at)))
+                        place = places[image - start]
+                        for part in range(parts(sum_b)):
+                            b = load_wide(windows, ((image - start) * parts(sum_b) + part) * WIDE)
+                            add_outer(sum_b, place + part * rows(sum_b) * LANES, p, b)
                     image += 1
                 norm = norm + weight
                 there = ((j - first) * groups + group) * packed
@@ -243,19 +149,19 @@ def forward_crystal(crystal: int, task: Any) -> None:
 @njit
 def backward_crystal(crystal: int, task: Any) -> None:
     """dq, dk, dv and da of the atoms of one crystal; `task` is a `Task` of `cpu`."""
-    heads, width, size, spacing = task.heads, task.width, task.size, task.spacing[0]
+    heads, width, size = task.heads, task.width, task.size
     first = task.starts[crystal]
     atoms = task.starts[crystal + 1] - first
-    dtype, number = task.q.dtype, task.q.dtype.type
-    groups, window = -(-heads // LANES), _window(task.q)
-    packed, packed_b = width * LANES, (size + 2 * window) * LANES
+    number = task.q.dtype.type
+    groups, window = -(-heads // LANES), margin(task.q)
+    packed, packed_b = width * LANES, (size + 2 + 2 * window) * LANES
     masked = len(task.reach) > 0
     zero, scale = splat(number(0)), splat(number(1 / np.sqrt(width)))
     q, k, v, grad = (
-        np.zeros(atoms * groups * packed, dtype),
-        np.zeros(atoms * groups * packed, dtype),
-        np.zeros(atoms * groups * packed, dtype),
-        np.zeros(atoms * groups * packed, dtype),
+        zeros(atoms * groups * packed, task.q),
+        zeros(atoms * groups * packed, task.q),
+        zeros(atoms * groups * packed, task.q),
+        zeros(atoms * groups * packed, task.q),
     )
     for i in range(atoms):
         row, place = (first + i) * heads * width, i * groups * packed
@@ -263,14 +169,19 @@ def backward_crystal(crystal: int, task: Any) -> None:
         pack(task.k, row, heads, width, k, place)
         pack(task.v, row, heads, width, v, place)
         pack(task.grad_v, row, heads, width, grad, place)
-    dq = np.empty(groups * packed, dtype)
-    dk, dv = np.zeros(atoms * groups * packed, dtype), np.zeros(atoms * groups * packed, dtype)
-    grad_b = np.zeros(packed_b, dtype)
-    a, cutoff = np.zeros(LANES, dtype), np.zeros(LANES, dtype)
-    means, da = np.zeros(LANES, dtype), np.zeros(LANES, dtype)
-    near = np.empty(window + LANES, dtype)
+    dq = zeros(groups * packed, task.q)
+    dk, dv = zeros(atoms * groups * packed, task.q), zeros(atoms * groups * packed, task.q)
+    grad_b = zeros(packed_b, task.q)
+    a, cutoff = zeros(LANES, task.q), zeros(LANES, task.q)
+    means, da = zeros(LANES, task.q), zeros(LANES, task.q)
+    most = 0
+    for i in range(first, first + atoms):
+        most = max(most, task.offsets[i + 1] - task.offsets[i])
+    windows, places = zeros(most * parts(task.q) * WIDE, task.q), np.empty(most, np.int64)
     for i in range(atoms):
         start, end = task.offsets[first + i], task.offsets[first + i + 1]
+        if size:
+            list_basis(task, start, end, windows, places)
         for group in range(groups):
             lanes = min(LANES, heads - group * LANES)
             for lane in range(lanes):
@@ -306,14 +217,13 @@ def backward_crystal(crystal: int, task: Any) -> None:
                     if masked:
                         p = where_less(splat(task.reach[image]), limit, p, zero)
                     weight = weight + p
-                    even, odd = gain, zero
+                    t = gain
                     if size:
-                        place = basis_window(r, size, spacing, near)
-                        for t in range(0, window, 2):
-                            at = place + t * LANES
-                            even = muladd(splat(near[t]), load(grad_b, at), even)
-                            odd = muladd(splat(near[t + 1]), load(grad_b, at + LANES), odd)
-                    ds = p * (even + odd)
+                        place = places[image - start]
+                        for part in range(parts(grad_b)):
+                            b = load_wide(windows, ((image - start) * parts(grad_b) + part) * WIDE)
+                            t = t + dot_rows(grad_b, place + part * rows(grad_b) * LANES, b)
+                    ds = p * t
                     slope = slope + ds
                     grad_a = muladd(ds, square, grad_a)
                     image += 1
@@ -330,16 +240,3 @@ def backward_crystal(crystal: int, task: Any) -> None:
         row, place = (first + i) * heads * width, i * groups * packed
         unpack(dk, place, heads, width, task.dk, row)
         unpack(dv, place, heads, width, task.dv, row)
-
-
-@njit
-def row_dot(x: Any, y: Any, start: int, length: int) -> Any:
-    """Scalar product of two rows, as they lie in memory."""
-    sums = splat(x.dtype.type(0))
-    done = length // LANES * LANES
-    for n in range(start, start + done, LANES):
-        sums = muladd(load(x, n), load(y, n), sums)
-    result = total(sums)
-    for n in range(start + done, start + length):
-        result += x[n] * y[n]
-    return result
