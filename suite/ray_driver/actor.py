@@ -1,6 +1,5 @@
 """`TrialActor`: the process that trains trials, one after the other, importing torch once."""
 
-import logging
 import traceback
 from pathlib import Path
 from typing import Any
@@ -19,84 +18,76 @@ class TrialActor(tune.Trainable):
 
     What goes wrong inside a trial is a result with the reason under `failed`, not an exception: the same
     configuration would only fail again, so Tune's retries are left to lost workers, and the actor lives on.
+
+    A trial begins with its first `step`, not with `setup`: Tune may set an actor up for a trial that another
+    actor, kept from an earlier trial, has taken over or even finished by then.
     """
+
+    _run: TrialRun | None
 
     def setup(self, config: dict[str, Any]) -> None:
         torch.set_num_threads(max(1, int(config["cpu"])))
-        self._begin(config)
+        self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._end()
-        self._begin(new_config)
+        self._take(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
-        if self._failure is None:
-            try:
-                return self._advance()
-            except Exception as error:  # a trial's failure is data, whatever it is
-                self._fail(error)
+        try:
+            if self._run is None:
+                self._run = TrialRun(self._task, self._device)
+            return self._advance(self._run)
+        except Exception as error:  # a trial's failure is data, whatever it is
+            failure = self._reason(error)
+        run = self._run
         return {
-            "failed": self._failure,
-            "epoch": self._epochs(),
-            "parameters": self._parameters(),
+            "failed": failure,
+            "epoch": run.trainer.epoch if run else 0,
+            "parameters": run.parameters if run else None,
             "done": True,
         }
 
     def cleanup(self) -> None:
         self._end()
 
-    def _begin(self, config: dict[str, Any]) -> None:
-        self._run: TrialRun | None = None
-        self._failure: str | None = None
+    def _take(self, config: dict[str, Any]) -> None:
+        self._run = None
         self._task = TrialTask(**config["task"])
-        device = "cuda" if config["gpu"] and torch.cuda.is_available() else "cpu"
-        try:
-            self._run = TrialRun(self._task, device)
-        except Exception as error:
-            self._fail(error)
+        self._device = "cuda" if config["gpu"] and torch.cuda.is_available() else "cpu"
 
-    def _advance(self) -> dict[str, Any]:
-        assert self._run is not None
-        record = self._run.step()
-        finished = self._run.trainer.finished
+    def _advance(self, run: TrialRun) -> dict[str, Any]:
+        record = run.step()
+        finished = run.trainer.finished
         result = {
             "epoch": record.epoch,
             "val_mae": record.val_mae,
             "val_mae_raw": record.val_mae_raw,
             "train_mae": record.train_mae,
             "crystals_per_s": record.crystals_per_s,
-            "trained_s": self._run.seconds(),
-            "parameters": self._run.parameters,
+            "trained_s": run.seconds(),
+            "parameters": run.parameters,
             "done": finished,
         }
         if finished:
             self._end()
         return result
 
-    def _fail(self, error: Exception) -> None:
-        """Keep the reason for the table and the traceback beside the trial's curve."""
+    def _reason(self, error: Exception) -> str:
+        """The reason for the table; the traceback goes beside the trial's curve."""
         text = str(error).strip().split("\n")[0][:300]
-        if isinstance(error, Diverged):
-            self._failure = f"diverged: {text}"
-        elif isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-            sign in str(error).lower() for sign in _MEMORY_SIGNS
-        ):
-            self._failure = f"out of memory: {text}"
-        else:
-            self._failure = f"{type(error).__name__}: {text}"
         folder = Path(self._task.folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
-        logging.getLogger(__name__).warning("trial %s: %s", self._task.run_id, self._failure)
+        if isinstance(error, Diverged):
+            return f"diverged: {text}"
+        out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if out_of_memory or any(sign in str(error).lower() for sign in _MEMORY_SIGNS):
+            return f"out of memory: {text}"
+        return f"{type(error).__name__}: {text}"
 
     def _end(self) -> None:
         if self._run is not None:
             self._run.close()
             self._run = None
-
-    def _epochs(self) -> int:
-        return self._run.trainer.epoch if self._run is not None else 0
-
-    def _parameters(self) -> int | None:
-        return self._run.parameters if self._run is not None else None

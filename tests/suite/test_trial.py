@@ -165,6 +165,15 @@ def test_the_actor_turns_a_failure_into_a_result_with_its_reason(
     actor.cleanup()
 
 
+def test_an_actor_that_is_set_up_and_not_used_leaves_the_trial_alone(tmp_path: Path) -> None:
+    task = task_of(tmp_path, "cgcnn")
+    run_to_end(task)
+    task.checkpoint.unlink()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    TrialActor({"task": asdict(task), "cpu": 1, "gpu": 0}).cleanup()
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
 def test_divergence_is_a_failure_of_the_trial_alone(tmp_path: Path) -> None:
     task = task_of(tmp_path, "cgcnn")
     wild = replace(task, train_config={**task.train_config, "lr": 1e30, "optimizer": "sgd", "clip_norm": 0.0})

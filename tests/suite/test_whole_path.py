@@ -71,6 +71,13 @@ def test_every_trial_is_there_once_with_its_end(finished: Path) -> None:
     assert not [name for name in trials.columns if "test" in name.lower()]
 
 
+def test_every_curve_has_its_epochs(finished: Path) -> None:
+    for row in trials_of(finished).itertuples():
+        curve = pd.read_csv(run_folder(finished) / "trials" / row.trial_id / "curve.csv")
+        assert curve["epoch"].tolist() == list(range(1, row.epochs + 1))
+        assert curve["val_mae"].iloc[-1] == pytest.approx(row.val_mae)
+
+
 def test_study_and_table_agree(finished: Path) -> None:
     storage = f"sqlite:///{run_folder(finished) / 'study.db'}"
     names = optuna.get_all_study_names(storage)
