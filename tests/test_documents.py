@@ -1,0 +1,44 @@
+"""What the documents say is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from crystalformer.data.catalog import DATASETS
+from suite.models import MODELS, parameter_count
+from suite.search import _parser
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "search_spaces").glob("*.md")]
+)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (document.parent / target).exists(), target
+
+
+def test_the_readme_names_every_flag_and_no_other() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    known = {flag for action in _parser()._actions for flag in action.option_strings if flag.startswith("--")}
+    assert set(re.findall(r"`?(--[a-z][a-z-]*)", text)) - {"--logdir"} == known - {"--help"}
+
+
+def test_the_readme_names_every_model_and_data_set() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for key, entry in MODELS.items():
+        assert f"`{key}`" in text
+        assert f"{parameter_count(entry.build(entry.config())):,}" in text
+    for name, dataset in DATASETS.items():
+        assert f"`{name}`" in text
+        assert all(f"`{target}`" in text for target in dataset.targets)
+
+
+@pytest.mark.parametrize("command", re.findall(r"python -m ([a-z.]+)", (ROOT / "README.md").read_text()))
+def test_the_commands_of_the_readme_exist(command: str) -> None:
+    path = ROOT / command.replace(".", "/")
+    assert path.with_suffix(".py").exists() or (path / "__main__.py").exists()
