@@ -37,7 +37,6 @@ class Board:
     title: str = ""
     total: int = 0
     done: int = 0
-    counts: dict[str, int] = field(default_factory=dict)
     running: dict[str, _Run] = field(default_factory=dict)
     best: dict[str, tuple[float, str]] = field(default_factory=dict)  # model -> error, run
     epoch_seconds: dict[str, float] = field(default_factory=dict)  # model -> of its latest epoch
@@ -46,7 +45,7 @@ class Board:
 
     def begin(self, title: str, total: int, done: int) -> None:
         self.title, self.total, self.done = title, total, done
-        self.counts, self.running, self.best = {}, {}, {}
+        self.running, self.best = {}, {}
         self.epochs_run = self.runs_ended = 0
 
     def advance(self, run_id: str, epoch: int, val_mae: float, crystals_per_s: float) -> _Run:
@@ -61,7 +60,6 @@ class Board:
         self.done += 1
         self.runs_ended += 1
         self.epochs_run += run.epoch
-        self.counts[state] = self.counts.get(state, 0) + 1
         if val_mae is not None and state == "complete":
             self.best[run.model] = min(self.best.get(run.model, (float("inf"), "")), (val_mae, run_id))
         return run

@@ -159,7 +159,7 @@ def _record(job: FinalJob, run: TrialRun, evaluation: _Evaluation) -> dict:
         "train_s_per_epoch": float(np.mean([float(row["seconds"]) for row in curve])),
         "predict_ms_per_crystal": 1000 * evaluation.seconds / len(evaluation.predictions),
         "peak_memory_mb": peak_memory_mb(),
-        "seconds": run.seconds(),
+        "seconds": run.seconds,
         "threads": torch.get_num_threads(),
         "test_read_at": evaluation.read_at,
         "provenance": provenance(),

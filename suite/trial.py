@@ -103,6 +103,10 @@ class TrialRun:
             first = self.data.make_batch(self.trainer.order.epoch(0)[0])
             entry.calibrate(self.trainer.model, first.to(device))
         _trim_curve(task.curve, self.trainer.epoch)
+        # Of training and validation, over all sessions.
+        self.seconds = sum(
+            float(row["seconds"]) + float(row["eval_seconds"]) for row in read_curve(task.curve)
+        )
         self._log = TrialLog(Path(task.tensorboard), task.run_id, task.hparams, self.trainer.epoch)
         self._written, self._write_seconds = time.monotonic(), 0.0
 
@@ -117,14 +121,10 @@ class TrialRun:
             return record
         record = self.trainer.run_epoch()
         _append_curve(self.task.curve, record)
+        self.seconds += record.seconds + record.eval_seconds
         self._log.epoch(record, self.task.unit)
         self._save_if_due()
         return record
-
-    def seconds(self) -> float:
-        """Seconds of training and validation so far, over all sessions."""
-        rows = read_curve(self.task.curve)
-        return float(sum(float(row["seconds"]) + float(row["eval_seconds"]) for row in rows))
 
     def close(self) -> None:
         """End the log and let go of the folder."""

@@ -66,7 +66,7 @@ class TrialActor(tune.Trainable):
             "val_mae_raw": record.val_mae_raw,
             "train_mae": record.train_mae,
             "crystals_per_s": record.crystals_per_s,
-            "trained_s": run.seconds(),
+            "trained_s": run.seconds,
             "parameters": run.parameters,
             "done": finished,
         }

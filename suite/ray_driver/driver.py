@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 # Read when Ray is imported: no duplicate loggers, no signal handler of its own, no display but ours.
+# The last one: workers without a GPU keep the accelerator's environment variables as they are.
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
