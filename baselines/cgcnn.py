@@ -17,7 +17,7 @@ within the radius gets edges to atom 0 of its crystal at distance radius + 1 Å,
 What differs from the published code:
 - W [v_i ‖ v_j ‖ u_ij] is computed as W_i v_i + W_j v_j + W_u u_ij, the first two per atom: the same function
   with less work.
-- Neighbours at equal distance are cut at the k-th by a fixed rule (see `baselines.graph_cache.k_nearest`),
+- Neighbours at equal distance are cut at the k-th by a fixed rule (see `baselines.graphs.nearest`),
   not by the order in which the search happened to find them.
 - A batch of one atom uses the running statistics in BN₂ while training, where the published code stops.
 - Regression only: the classification head with dropout is left out.
@@ -28,30 +28,21 @@ of equal distances at the k-th neighbour, and padding with atom 0, can make a pr
 order of the atoms.
 """
 
-import csv
 import math
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.graph_batch import GraphBatch
-
-BLOCKS = {  # columns of cgcnn_atoms.csv and the width of each one-hot block; 92 entries in all
-    "group": 19,
-    "period": 7,
-    "electronegativity": 10,
-    "covalent_radius": 10,
-    "valence_electrons": 12,
-    "ionization_energy": 10,
-    "electron_affinity": 10,
-    "block": 4,
-    "atomic_volume": 10,
-}
-LAST_ELEMENT = 100
+from baselines.features.atom_table import LAST_ELEMENT, atom_table
+from baselines.graphs.batch import GraphBatch, GraphBatches
+from baselines.graphs.nearest import KNearest
+from crystalformer.data.array_store import ArrayStore
+from crystalformer.entry import ModelEntry
+from crystalformer.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -132,7 +123,7 @@ class CGCNN(nn.Module):
         if len(batch.edge_neighbors) != atoms * k:
             raise ValueError(
                 f"edge_neighbors: expected {k} edges for each of {atoms} atoms, got "
-                f"{len(batch.edge_neighbors)} edges; cut the batches by KNearestBatches with neighbours={k}"
+                f"{len(batch.edge_neighbors)} edges; cut the batches by KNearest(neighbours={k})"
             )
 
 
@@ -167,18 +158,30 @@ def gaussian_count(radius: float, step: float) -> int:
     return math.ceil(radius / step - 1e-9) + 1
 
 
-@cache
-def _atom_rows() -> tuple[tuple[int, ...], ...]:
-    text = files("baselines").joinpath("cgcnn_atoms.csv").read_text(encoding="utf-8")
-    rows = [(0,) * sum(BLOCKS.values())]  # Z = 0 is no element
-    for row in csv.DictReader(line for line in text.splitlines() if not line.startswith("#")):
-        entries = []
-        for name, width in BLOCKS.items():
-            entries += [int(row[name] == str(position)) for position in range(width)]
-        rows.append(tuple(entries))
-    return tuple(rows)
+def _batches(store: ArrayStore, scaled_targets: np.ndarray, config: CGCNNConfig, cache: Path) -> GraphBatches:
+    rule = KNearest(config.neighbours, float(config.radius))
+    return GraphBatches(store, scaled_targets, cache, rule, last_element=LAST_ELEMENT)
 
 
-def atom_table() -> Tensor:
-    """The element properties f of CGCNN, shape (101, 92), zeros and ones; row Z, row 0 is empty."""
-    return torch.tensor(_atom_rows(), dtype=torch.float32)
+ENTRY = ModelEntry(
+    key="cgcnn",
+    label="CGCNN",
+    paper="Xie & Grossman, PRL 2018",
+    config=CGCNNConfig,
+    build=CGCNN,
+    batches=_batches,
+    graph="12 nearest within 8 Å",
+    published_parameters=80_833,
+    published_recipe=TrainConfig(
+        epochs=30,
+        batch_size=256,
+        lr=0.01,
+        loss="mse",
+        optimizer="sgd",
+        beta1=0.9,
+        weight_decay=0.0,
+        schedule="constant",
+        clip_norm=0.0,
+        swa_epochs=0,
+    ),
+)

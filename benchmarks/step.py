@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.batch import RADIUS, fixed_batch
+from crystalformer.allocator import keep_freed_memory
 from crystalformer.data.image_batch import ImageBatch
 from crystalformer.model.config import CrystalformerConfig
 from crystalformer.model.crystalformer import Crystalformer
@@ -116,6 +117,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--repeat", type=int, default=40, help="steps of each kind")
     parser.add_argument("--threads", type=int, help="PyTorch's default if not given")
     options = parser.parse_args(arguments)
+    keep_freed_memory()  # as the trials do
     if options.threads:
         torch.set_num_threads(options.threads)
     result = measure(options.kernel, options.repeat, reference_repeat=3)

@@ -16,12 +16,13 @@ import torch
 from filelock import FileLock
 
 from crystalformer.data.array_store import ArrayStore
+from crystalformer.data.batch import CrystalBatches
 from crystalformer.data.splits import load_split
 from crystalformer.data.targets import TargetScaler
 from crystalformer.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from crystalformer.training.config import TrainConfig
 from crystalformer.training.loop import EpochRecord, Trainer, TrainingData
-from suite.models import MODELS, BatchMaker, parameter_count
+from suite.models import MODELS, parameter_count
 from suite.tensorboard_log import TrialLog
 
 # A checkpoint is written when the time since the last one is this many times what writing it took.
@@ -149,7 +150,7 @@ class TrialRun:
             return False
         return True
 
-    def _training_data(self, batches: Callable[[np.ndarray], BatchMaker]) -> TrainingData:
+    def _training_data(self, batches: Callable[[np.ndarray], CrystalBatches]) -> TrainingData:
         split = load_split(self.store, self.task.split).without_test()
         train = self.store.rows(split.train)
         values = np.asarray(self.store.targets[self.task.target])

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from crystalformer.entry import ModelEntry
 from crystalformer.training.config import TrainConfig
-from suite.models import ModelEntry
 from suite.space.search_space import SearchSpace, SpaceError, load_space
 
 
@@ -34,7 +34,7 @@ def entry(key: str, recipe: TrainConfig) -> ModelEntry:
     def not_here(*_: Any) -> Any:
         raise AssertionError("reading a search space builds nothing")
 
-    return ModelEntry(key, key.upper(), "", ToyConfig, not_here, not_here, not_here, recipe)
+    return ModelEntry(key, key.upper(), "", ToyConfig, not_here, not_here, "none", 0, recipe)
 
 
 MODELS = {

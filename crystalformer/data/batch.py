@@ -52,7 +52,8 @@ class CrystalBatches:
     """Cuts batches out of an array store by slicing its flat arrays.
 
     `scaled_targets` has shape (crystals of the store, targets); NaN marks a missing value. The
-    result of a call owns its memory, so the mapped arrays are never written to.
+    result of a call owns its memory, so the mapped arrays are never written to. `failures` says of which
+    rows no batch can be made, and why.
     """
 
     def __init__(self, store: ArrayStore, scaled_targets: np.ndarray) -> None:
@@ -60,6 +61,7 @@ class CrystalBatches:
             raise ValueError(f"scaled_targets: expected ({len(store)}, targets), got {scaled_targets.shape}")
         self.store = store
         self.scaled_targets = scaled_targets
+        self.failures: dict[int, str] = {}
 
     def __call__(self, indices: np.ndarray) -> CrystalBatch:
         """The crystals with these store rows, in this order."""

@@ -19,6 +19,7 @@ import numpy as np
 
 from crystalformer.data.array_cache import cores, open_arrays, with_progress
 from crystalformer.data.array_store import ArrayStore
+from crystalformer.data.growing_array import GrowingArray
 from crystalformer.data.radius_images import RadiusImages, radius_images
 
 RULE = "images within a radius, version 1"  # to be raised when the same radius gives other lists
@@ -57,8 +58,8 @@ def _build(folder: Path, store: ArrayStore, radius: float, workers: int | None) 
     offsets = np.zeros(len(store.numbers) + 1, dtype="<i8")
     atoms = 0
     with (
-        _GrowingArray(folder / "keys.npy", "<u2") as keys,
-        _GrowingArray(folder / "distances.npy", "<f4") as r,
+        GrowingArray(folder / "keys.npy", "<u2") as keys,
+        GrowingArray(folder / "distances.npy", "<f4") as r,
     ):
         for images in _images(store, radius, workers or cores()):
             offsets[1 + atoms : 1 + atoms + len(images.counts)] = images.counts
@@ -82,28 +83,3 @@ def _images(store: ArrayStore, radius: float, workers: int) -> Iterator[RadiusIm
     with ThreadPoolExecutor(workers) as pool:  # threads, as the search runs without Python's lock
         parts = pool.map(images_of, starts)
         yield from with_progress(parts, len(starts), f"images of {store.name} within {radius:.4g} Å")
-
-
-class _GrowingArray:
-    """A one-dimensional `.npy` file whose length is known when it is closed."""
-
-    def __init__(self, path: Path, dtype: str) -> None:
-        self.path, self.dtype, self.length = path, np.dtype(dtype), 0
-
-    def __enter__(self) -> "_GrowingArray":
-        self.file = self.path.open("wb")
-        self._write_header()
-        return self
-
-    def append(self, values: np.ndarray) -> None:
-        self.file.write(values.astype(self.dtype, copy=False).tobytes())
-        self.length += len(values)
-
-    def __exit__(self, *_: object) -> None:
-        self.file.seek(0)
-        self._write_header()  # NumPy pads it, so that it can be replaced when an array has grown
-        self.file.close()
-
-    def _write_header(self) -> None:
-        header = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.length,)}
-        np.lib.format.write_array_header_1_0(self.file, header)

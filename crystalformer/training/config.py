@@ -9,7 +9,7 @@ from typing import Literal
 
 LOSSES = ("l1", "mse", "smooth_l1")
 OPTIMIZERS = ("adamw", "adam", "sgd")
-SCHEDULES = ("inverse_sqrt", "constant")
+SCHEDULES = ("inverse_sqrt", "constant", "one_cycle", "linear", "step")
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,12 @@ class TrainConfig:
     beta1: float = 0.9  # of Adam; the momentum of SGD
     beta2: float = 0.98
     weight_decay: float = 1e-5  # not applied to biases
-    schedule: Literal["inverse_sqrt", "constant"] = "inverse_sqrt"  # lr sqrt(T / (T + t)), t in steps
-    schedule_steps: int = 4000  # T
+    schedule: Literal["inverse_sqrt", "constant", "one_cycle", "linear", "step"] = "inverse_sqrt"
+    schedule_steps: int = 4000  # T of inverse_sqrt: lr sqrt(T / (T + t)) in step t
+    warmup: float = 0.3  # of one_cycle: the part of all steps in which the rate grows
+    lr_end: float = 0.0  # of linear: the rate after the last step
+    milestone: int = 0  # of step: the epoch from which on the rate is lr times step_factor; 0: never
+    step_factor: float = 0.1
     clip_norm: float = 1.0  # bound on the gradient norm; 0 switches clipping off
     # weights averaged over the last epochs (SWA); None: a tenth of them, or 0 where there is an EMA
     swa_epochs: int | None = None
@@ -46,6 +50,10 @@ class TrainConfig:
         _check(self.weight_decay >= 0, "weight_decay", "at least 0", self.weight_decay)
         _check(self.schedule in SCHEDULES, "schedule", f"one of {', '.join(SCHEDULES)}", self.schedule)
         _check(self.schedule_steps >= 1, "schedule_steps", "at least 1 step", self.schedule_steps)
+        _check(0 < self.warmup < 1, "warmup", "in (0, 1)", self.warmup)
+        _check(0 <= self.lr_end <= self.lr, "lr_end", f"from 0 to the lr of {self.lr}", self.lr_end)
+        _check(self.milestone >= 0, "milestone", "at least 0 epochs", self.milestone)
+        _check(0 < self.step_factor <= 1, "step_factor", "in (0, 1]", self.step_factor)
         _check(self.clip_norm >= 0, "clip_norm", "at least 0", self.clip_norm)
         _check(
             self.swa_epochs is None or 0 <= self.swa_epochs <= self.epochs,

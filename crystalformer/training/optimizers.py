@@ -41,13 +41,51 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> optim.Optimizer:
 
 
 def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
-    """Learning rate of step t = 0, 1, ...: lr sqrt(T / (T + t)), held while weights are averaged.
+    """Learning rate of step t = 0, 1, ..., held while weights are averaged with equal weight.
 
     A function of the step alone, so that a resumed run needs no scheduler state. During the averaged
     (SWA) epochs the rate stays at the value reached when they began (Crystalformer, Sec. 5.1).
     """
-    if config.schedule == "constant":
-        return config.lr
-    last = steps_per_epoch * (config.epochs - config.averaged_epochs)
-    t = min(step, last)
+    t = min(step, steps_per_epoch * (config.epochs - config.averaged_epochs))
+    return _SCHEDULES[config.schedule](config, t, steps_per_epoch)
+
+
+def _inverse_sqrt(config: TrainConfig, t: int, steps_per_epoch: int) -> float:
     return config.lr * math.sqrt(config.schedule_steps / (config.schedule_steps + t))
+
+
+def _constant(config: TrainConfig, t: int, steps_per_epoch: int) -> float:
+    return config.lr
+
+
+def _one_cycle(config: TrainConfig, t: int, steps_per_epoch: int) -> float:
+    """From lr/25 to lr and down to lr/250,000 along cosines: the cycle of PyTorch's OneCycleLR."""
+    start, end = config.lr / 25, config.lr / 250_000
+    last = max(config.epochs * steps_per_epoch - 1, 1)
+    peak = config.warmup * (last + 1) - 1
+    if t <= peak:
+        return _cosine(start, config.lr, t / peak if peak > 0 else 1.0)
+    return _cosine(config.lr, end, (t - peak) / (last - peak))
+
+
+def _cosine(first: float, last: float, part: float) -> float:
+    return last + (first - last) / 2 * (1 + math.cos(math.pi * part))
+
+
+def _linear(config: TrainConfig, t: int, steps_per_epoch: int) -> float:
+    part = t / (config.epochs * steps_per_epoch)
+    return config.lr + (config.lr_end - config.lr) * part
+
+
+def _step(config: TrainConfig, t: int, steps_per_epoch: int) -> float:
+    passed = 0 < config.milestone <= t // steps_per_epoch
+    return config.lr * (config.step_factor if passed else 1.0)
+
+
+_SCHEDULES: dict[str, Callable[[TrainConfig, int, int], float]] = {
+    "inverse_sqrt": _inverse_sqrt,
+    "constant": _constant,
+    "one_cycle": _one_cycle,
+    "linear": _linear,
+    "step": _step,
+}

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from ray import tune
 
+from crystalformer.allocator import keep_freed_memory
 from crystalformer.training.loop import Diverged
 from suite.trial import TrialRun, TrialTask
 
@@ -26,6 +27,7 @@ class TrialActor(tune.Trainable):
     _run: TrialRun | None
 
     def setup(self, config: dict[str, Any]) -> None:
+        keep_freed_memory()
         torch.set_num_threads(max(1, int(config["cpu"])))
         self._take(config)
 

@@ -18,6 +18,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 from ray import tune
 
+from crystalformer.allocator import keep_freed_memory
 from suite.final import CurveFollower, FinalJob, run_final
 from suite.interrupts import interruptible
 from suite.ledger import Assignment, TrialLedger
@@ -161,6 +162,7 @@ class _Recovery(tune.Callback):
 def _final(job: FinalJob, cpu: float, gpu: float) -> None:
     import torch
 
+    keep_freed_memory()
     torch.set_num_threads(max(1, int(cpu)))
     run_final(job, "cuda" if gpu and torch.cuda.is_available() else "cpu")
 

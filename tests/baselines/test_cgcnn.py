@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.cgcnn import CGCNN, CGCNNConfig, atom_table, gaussian_count
-from baselines.graph_batch import GraphBatch, KNearestBatches
+from baselines.cgcnn import CGCNN, CGCNNConfig, gaussian_count
+from baselines.features.atom_table import atom_table
+from baselines.graphs.batch import GraphBatch, GraphBatches
+from baselines.graphs.nearest import KNearest
 from crystalformer.data.crystal import Crystal
 
 SMALL = CGCNNConfig(node_width=8, conv_layers=2, hidden_width=12)
@@ -17,7 +19,7 @@ SMALL = CGCNNConfig(node_width=8, conv_layers=2, hidden_width=12)
 
 def batch_of(store, tmp_path, rows=None, neighbours: int = 12) -> GraphBatch:
     targets = np.random.default_rng(0).normal(size=(len(store), 1))
-    make = KNearestBatches(store, targets, tmp_path / "cache", neighbours=neighbours)
+    make = GraphBatches(store, targets, tmp_path / "cache", KNearest(neighbours, 8.0))
     return make(np.arange(len(store)) if rows is None else np.array(rows))
 
 
@@ -108,7 +110,7 @@ def oracle(model: CGCNN, crystals: list[Crystal], training: bool) -> np.ndarray:
 def test_forward_agrees_with_the_oracle(store_of, random_crystals, tmp_path, config, training) -> None:
     crystals = random_crystals(4, seed=2)
     store = store_of(crystals)
-    make = KNearestBatches(store, np.zeros((4, 1)), tmp_path, config.neighbours, config.radius)
+    make = GraphBatches(store, np.zeros((4, 1)), tmp_path, KNearest(config.neighbours, config.radius))
     batch = make(np.arange(4)).to("cpu", torch.float64)
     rows = [row for crystal in crystals for row in nearest(crystal, config.neighbours, config.radius)]
     exact = [d for row in rows for d, _ in row]
@@ -305,7 +307,7 @@ def test_elements_beyond_the_table_are_refused(store_of, random_crystals, tmp_pa
 
 def test_another_number_of_neighbours_is_refused(store_of, random_crystals, tmp_path) -> None:
     batch = batch_of(store_of(random_crystals(2)), tmp_path, neighbours=8)
-    with pytest.raises(ValueError, match=r"edge_neighbors: expected 12 edges for each .* neighbours=12"):
+    with pytest.raises(ValueError, match=r"expected 12 edges for each .* KNearest\(neighbours=12\)"):
         CGCNN(SMALL)(batch)
 
 

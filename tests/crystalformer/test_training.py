@@ -207,6 +207,29 @@ def test_divergence_is_an_error_of_its_own(data: TrainingData) -> None:
         run.run_epoch()
 
 
+@pytest.mark.parametrize(("epochs", "warmup"), [(3, 0.3), (2, 0.05), (1, 0.5)])
+def test_one_cycle_is_that_of_pytorch(epochs, warmup) -> None:
+    config = TrainConfig(epochs=epochs, lr=2e-3, schedule="one_cycle", warmup=warmup, swa_epochs=0)
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=7 * epochs, pct_start=warmup)
+    for step in range(7 * epochs):
+        assert learning_rate(config, step, 7) == pytest.approx(cycle.get_last_lr()[0], rel=1e-9)
+        optimizer.step()
+        if step < 7 * epochs - 1:
+            cycle.step()
+
+
+def test_other_schedules_reach_their_rates() -> None:
+    linear = TrainConfig(epochs=10, lr=5e-4, lr_end=1e-5, schedule="linear", swa_epochs=0)
+    assert learning_rate(linear, 0, 4) == 5e-4
+    assert learning_rate(linear, 20, 4) == pytest.approx((5e-4 + 1e-5) / 2)
+    assert learning_rate(linear, 40, 4) == pytest.approx(1e-5)
+    step = TrainConfig(epochs=10, lr=5e-3, schedule="step", milestone=3, step_factor=0.3, swa_epochs=0)
+    assert [learning_rate(step, t, 4) for t in (0, 11, 12, 39)] == pytest.approx([5e-3, 5e-3, 1.5e-3, 1.5e-3])
+    never = TrainConfig(epochs=10, lr=5e-3, schedule="step", swa_epochs=0)
+    assert learning_rate(never, 39, 4) == 5e-3
+
+
 def test_learning_rate_follows_the_published_schedule() -> None:
     config = TrainConfig(epochs=500, lr=5e-4, swa_epochs=50)
     assert learning_rate(config, 0, 468) == 5e-4

@@ -1,0 +1,36 @@
+"""A linear layer of concatenated features of an edge, [v_i ‖ v_j ‖ e_ij], with most of the work per atom."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class EdgeLinear(nn.Module):
+    """z_ij = W [v_i ‖ v_j ‖ e_ij] + b, computed as W_i v_i + W_j v_j + (W_e e_ij + b).
+
+    The same function as one layer on the concatenation, without building it: an atom has 12 to 40 edges,
+    and the first two products are done once per atom.
+
+    Args:
+        node_width: entries of v.
+        edge_width: entries of e.
+        out_width: entries of z.
+        bias: whether there is a b.
+    """
+
+    def __init__(self, node_width: int, edge_width: int, out_width: int, bias: bool = True) -> None:
+        super().__init__()
+        self.widths = (node_width, node_width, edge_width)
+        self.linear = nn.Linear(sum(self.widths), out_width, bias=bias)
+
+    def forward(self, v: Tensor, e: Tensor, centers: Tensor, neighbors: Tensor) -> Tensor:
+        """`v` (atoms, node_width), `e` (edges, edge_width), i and j (edges,) -> (edges, out_width)."""
+        w_i, w_j, w_e = self.linear.weight.split(self.widths, dim=1)
+        z = F.linear(e, w_e, self.linear.bias)
+        z += rows_of(F.linear(v, w_i), centers)
+        z += rows_of(F.linear(v, w_j), neighbors)
+        return z
+
+
+def rows_of(values: Tensor, rows: Tensor) -> Tensor:
+    """`values[rows]` for (atoms, width) and (edges,), with a backward that adds up in a fixed order."""
+    return F.embedding(rows, values)

@@ -1,0 +1,93 @@
+"""`GraphBatch`: the crystals of one step with edges between their atoms.
+
+In addition to the fields of `CrystalBatch`:
+
+| field | shape | unit | meaning |
+|---|---|---|---|
+| `edge_centers` | (edges,) int64 | - | atom i, which receives; sorted |
+| `edge_neighbors` | (edges,) int64 | - | atom j, which sends; a row of the batch, as i |
+| `edge_images` | (edges, 3) int64 | cell vectors | n: the neighbour is at p_j + n L |
+| `edge_distances` | (edges,) | Å | d_ij, the length of p_j + n L - p_i |
+| `edge_counts` | (atoms,) int64 | - | edges of each atom i, 0 where it has none |
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from baselines.graphs.edge_lists import open_edges
+from baselines.graphs.rule import EdgeRule
+from crystalformer.data.array_store import ArrayStore
+from crystalformer.data.batch import CrystalBatch, CrystalBatches, flat_rows
+
+
+@dataclass(frozen=True)
+class GraphBatch(CrystalBatch):
+    """Crystals of one step as graphs; see the module's table for shapes and units."""
+
+    edge_centers: Tensor
+    edge_neighbors: Tensor
+    edge_images: Tensor
+    edge_distances: Tensor
+    edge_counts: Tensor
+
+    def edge_vectors(self) -> Tensor:
+        """p_j + n L - p_i of each edge, shape (edges, 3), in Å; differentiable in positions and lattices."""
+        lattices = self.lattices[self.crystal_of_atom[self.edge_centers]]
+        shifts = (self.edge_images.to(lattices.dtype).unsqueeze(1) @ lattices).squeeze(1)
+        return self.positions[self.edge_neighbors] + shifts - self.positions[self.edge_centers]
+
+
+class GraphBatches(CrystalBatches):
+    """Cuts batches with the edges of a rule.
+
+    The edges of the whole store lie in `cache_folder` and are built there at the first use (see
+    `edge_lists`); a call only slices them. `failures` has the crystals that the rule cannot represent and
+    those with an element beyond `last_element` (Z); asking for one of them raises ValueError.
+    """
+
+    def __init__(
+        self,
+        store: ArrayStore,
+        scaled_targets: np.ndarray,
+        cache_folder: Path,
+        rule: EdgeRule,
+        last_element: int = 118,
+    ) -> None:
+        super().__init__(store, scaled_targets)
+        self.lists = open_edges(store, cache_folder, rule)
+        self.failures = self.lists.failures | _unknown_elements(store, last_element)
+
+    def __call__(self, indices: np.ndarray) -> GraphBatch:
+        """The crystals with these store rows, in this order."""
+        for row in indices if self.failures else ():
+            if int(row) in self.failures:
+                raise ValueError(f"crystal {self.store.ids[row]}: {self.failures[int(row)]}")
+        batch = super().__call__(indices)
+        lists, sizes = self.lists, batch.sizes.numpy()
+        atoms = flat_rows(self.store.offsets[indices], sizes)
+        starts = lists.offsets[atoms]
+        counts = lists.offsets[atoms + 1] - starts
+        edges = flat_rows(starts, counts)
+        centers = np.repeat(np.arange(len(atoms)), counts)
+        first_atom = np.repeat(np.cumsum(sizes) - sizes, sizes)
+        return GraphBatch(
+            **vars(batch),
+            edge_centers=torch.from_numpy(centers),
+            edge_neighbors=torch.from_numpy(lists.neighbors[edges] + first_atom[centers]),
+            edge_images=torch.from_numpy(lists.images[edges].astype(np.int64)),
+            edge_distances=torch.from_numpy(lists.distances[edges]),
+            edge_counts=torch.from_numpy(counts),
+        )
+
+
+def _unknown_elements(store: ArrayStore, last_element: int) -> dict[int, str]:
+    atoms = np.flatnonzero(store.numbers > last_element)
+    rows = np.searchsorted(store.offsets, atoms, side="right") - 1
+    return {
+        int(row): f"expected elements up to Z = {last_element}, got Z = {store.numbers[atom]}"
+        for row, atom in zip(rows, atoms, strict=True)
+    }

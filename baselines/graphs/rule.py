@@ -1,0 +1,47 @@
+"""`EdgeRule`: what a graph is, for one crystal."""
+
+from typing import ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+
+from crystalformer.data.neighbors import NeighborList
+
+
+class Unrepresentable(ValueError):
+    """A crystal of which a rule makes no graph, though nothing is wrong with it; the message says why."""
+
+
+@runtime_checkable
+class EdgeRule(Protocol):
+    """A frozen dataclass whose fields, with name and version, decide the edges of every crystal.
+
+    Attributes:
+        name: part of the name of the cache folder.
+        version: to be raised when the same settings give other edges.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+
+    def edges(self, lattice: np.ndarray, frac_coords: np.ndarray, numbers: np.ndarray) -> NeighborList:
+        """The edges of one crystal, sorted by `centers`.
+
+        `lattice` (3, 3) has the cell vectors as rows, in Å; `frac_coords` is (atoms, 3), `numbers` (atoms,).
+
+        Raises:
+            Unrepresentable: the rule has no graph for this crystal.
+            ValueError: the crystal itself is wrong (not finite, no volume).
+        """
+        ...
+
+
+def checked_radius(radius: float) -> None:
+    """Raises ValueError unless `radius` is a length above 0 Å."""
+    if not 0 < radius < np.inf:
+        raise ValueError(f"radius: expected a length above 0 Å, got {radius!r}")
+
+
+def checked_neighbours(neighbours: int) -> None:
+    """Raises ValueError unless `neighbours` is a whole number of at least 1."""
+    if isinstance(neighbours, bool) or not isinstance(neighbours, int) or neighbours < 1:
+        raise ValueError(f"neighbours: expected a whole number of at least 1, got {neighbours!r}")

@@ -1,0 +1,70 @@
+"""The nearest k and all their ties, in both directions: ALIGNN, Matformer, PotNet, ComFormer.
+
+This is the graph of the JARVIS tools (`nearest_neighbor_edges` and `build_undirected_edgedata`, K. Choudhary
+and B. DeCost, npj Comput. Mater. 7, 185 (2021)). Atom i chooses all images of all atoms that are no farther
+than its k-th nearest. Where too few lie within the published radius (8 Å or 4 Å) the published code
+enlarges it, so that the radius has no effect on the result. Each chosen edge is then added with its reverse:
+
+- canonised: a pair (i, j, n) that both ends chose counts once. An edge from an atom to its own image is not
+  recognised as the reverse of the one to the opposite image: both are chosen, both are doubled.
+- not canonised: what both ends chose is doubled, too. PotNet was published with this graph.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from baselines.graphs.nearest import nearest_pairs, ranks
+from baselines.graphs.rule import checked_neighbours
+from crystalformer.data.neighbors import TIE, NeighborList
+
+
+@dataclass(frozen=True)
+class NearestShells:
+    """At least `neighbours` (k) edges per atom: the nearest, ties (to 1e-4 Å) included, and reverses."""
+
+    name: ClassVar[str] = "shells"
+    version: ClassVar[int] = 1
+
+    neighbours: int
+    canonize: bool = True
+
+    def __post_init__(self) -> None:
+        checked_neighbours(self.neighbours)
+
+    def edges(self, lattice: np.ndarray, frac_coords: np.ndarray, numbers: np.ndarray) -> NeighborList:
+        """See `EdgeRule.edges`; those of an atom are sorted by (neighbour, image)."""
+        chosen = _chosen(nearest_pairs(lattice, frac_coords, self.neighbours), self.neighbours, len(numbers))
+        both = sorted_edges(*(np.concatenate(pair) for pair in zip(chosen, _reversed(chosen), strict=True)))
+        if not self.canonize:
+            return both
+        new = np.concatenate([[True], _key_changes(both)])
+        own_image = both.centers == both.neighbors
+        kept = new | own_image
+        return NeighborList(*(array[kept] for array in both))
+
+
+def _chosen(edges: NeighborList, k: int, atoms: int) -> NeighborList:
+    last = edges.distances[ranks(edges.centers, atoms) == k - 1]  # of each atom's k-th neighbour
+    near = edges.distances <= last[edges.centers] + TIE
+    return NeighborList(*(array[near] for array in edges))
+
+
+def _reversed(edges: NeighborList) -> NeighborList:
+    return NeighborList(edges.neighbors, edges.centers, -edges.images, edges.distances)
+
+
+def sorted_edges(
+    centers: np.ndarray, neighbors: np.ndarray, images: np.ndarray, distances: np.ndarray
+) -> NeighborList:
+    """The edges in the order of (centre, neighbour, image)."""
+    order = np.lexsort((images[:, 2], images[:, 1], images[:, 0], neighbors, centers))
+    return NeighborList(centers[order], neighbors[order], images[order], distances[order])
+
+
+def _key_changes(edges: NeighborList) -> np.ndarray:
+    """Whether each edge but the first differs from the one before it."""
+    return (
+        (np.diff(edges.centers) != 0) | (np.diff(edges.neighbors) != 0) | np.diff(edges.images, axis=0).any(1)
+    )

@@ -1,0 +1,47 @@
+"""`ModelEntry`: what the suite has to know of a model to search, train, compare and report it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from crystalformer.data.array_store import ArrayStore
+from crystalformer.data.batch import CrystalBatch, CrystalBatches
+from crystalformer.training.config import TrainConfig
+
+
+def needs_no_calibration(model: nn.Module, batch: CrystalBatch) -> None:
+    """Most models take nothing from their first batch."""
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model of the benchmark.
+
+    Attributes:
+        key: the name used in search spaces and tables.
+        label: the name shown to readers.
+        paper: where the model was published.
+        config: frozen dataclass whose defaults are the published configuration.
+        build: configuration -> module; `forward(batch)` gives (crystals, targets) in scaled units.
+        batches: (store, scaled targets, configuration, cache folder) -> what cuts the batches.
+        graph: the graph that the published configuration needs, for readers.
+        published_parameters: trainable parameters of the published configuration, without those that its
+            code creates and never uses.
+        published_recipe: the training settings of the paper or its released code.
+        calibrate: sets statistics that the model takes from its first training batch, before training.
+    """
+
+    key: str
+    label: str
+    paper: str
+    config: type
+    build: Callable[[Any], nn.Module]
+    batches: Callable[[ArrayStore, np.ndarray, Any, Path], CrystalBatches]
+    graph: str
+    published_parameters: int
+    published_recipe: TrainConfig
+    calibrate: Callable[[Any, CrystalBatch], None] = needs_no_calibration
