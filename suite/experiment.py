@@ -233,6 +233,8 @@ def facts(space: SearchSpace, data: PreparedData, command: str) -> dict:
             "trials": space.budget.trials,
             "epochs": space.budget.epochs,
             "hours": space.budget.hours,
+            "gpu_hours": space.budget.gpu_hours,
+            "total_epochs": space.budget.total_epochs,
         },
         "final": {
             "top": space.final.top,

@@ -22,8 +22,11 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
-from suite.sampling import propose, startup_trials
+from suite.budget import Budget
+from suite.sampling.propose import propose, startup_trials
+from suite.space.scalars import Scalar
 from suite.space.search_space import ModelSpace, SearchSpace
+from suite.turns import Turn, Turns
 
 _STATES = {
     TrialState.RUNNING: "running",
@@ -68,12 +71,18 @@ class TrialLedger:
         self.study_name = study_name
         self._storage = storage
         self._study = optuna.create_study(
-            storage=storage, study_name=study_name, direction="minimize", load_if_exists=True
+            storage=storage,
+            study_name=study_name,
+            directions=["minimize"] * len(space.objective),
+            load_if_exists=True,
         )
         self._study_id = storage.get_study_id_from_name(study_name)
         self._prefix = prefix
-        self._models = tuple(space.models.values())
-        self._searched_s = searched_s
+        self._turns = Turns(space)
+        self.budget = Budget(space.budget, searched_s)
+        for trial in self.trials():
+            epochs = max(trial.intermediate_values, default=0)
+            self.budget.note(trial.number, epochs, trial.user_attrs.get("seconds", 0.0))
         self._unfinished = [self._assignment(t) for t in self.trials() if t.state == TrialState.RUNNING]
 
     # ------------------------------------------------------------------ what is next
@@ -85,37 +94,35 @@ class TrialLedger:
         if self._unfinished:
             return self._unfinished.pop(0)
         number = self._storage.get_n_trials(self._study_id)
-        model = self._models[number % len(self._models)]
-        params = self._params(model, number)
-        turn = number // len(self._models)
+        turn = self._turns[number]
+        params, attributes = self._params(turn, number)
         assignment = Assignment(
             number=number,
             trial_id=f"{self._prefix}{number:04d}",
-            model=model.key,
+            model=turn.model.key,
             params=params,
-            # Trials differ by their configuration alone; where nothing is searched, by their seed.
-            seed=self.space.search.seed + (0 if model.domains else turn),
+            seed=self.space.search.seed + self._repeats(turn, number) if turn.seed is None else turn.seed,
         )
         self._study.add_trial(
             create_trial(
                 state=TrialState.RUNNING,
-                params={f"{model.key}/{name}": value for name, value in params.items()},
-                distributions=self._distributions(model),
-                user_attrs={"assignment": json.dumps(asdict(assignment)), "model": model.key},
+                params={f"{turn.model.key}/{name}": value for name, value in params.items()},
+                distributions=self._distributions(turn.model),
+                user_attrs={"assignment": json.dumps(asdict(assignment)), "model": turn.model.key},
+                system_attrs=attributes,
             )
         )
         return assignment
 
-    def out_of_time(self) -> bool:
-        """Whether the budget in hours is used up."""
-        hours = self.space.budget.hours
-        return hours is not None and self._searched_s() >= 3600 * hours
+    def used_up(self) -> str | None:
+        """The budget that is used up, in words; None while there is something left."""
+        return self.budget.used_up()
 
-    def close_if_out_of_time(self) -> None:
-        """End the unfinished trials of earlier sessions, if no time is left to continue them."""
-        if not self.out_of_time():
+    def close_if_used_up(self) -> None:
+        """End the unfinished trials of earlier sessions, if nothing is left to continue them with."""
+        ended = self.used_up()
+        if ended is None:
             return
-        ended = f"the budget of {self.space.budget.hours:g} h was used up"
         for assignment in self._unfinished:
             values = self.trials()[assignment.number].intermediate_values
             if values:
@@ -125,25 +132,37 @@ class TrialLedger:
                 self.finish(assignment.number, "failed", f"{ended} before its first epoch", {})
         self._unfinished = []
 
+    @property
+    def limit(self) -> int:
+        """How many trials there will be, unless another budget ends the search before."""
+        return self._turns.limit
+
     def work_left(self) -> bool:
         """Whether `next` would give a trial."""
         started = self._storage.get_n_trials(self._study_id)
-        return bool(self._unfinished) or (started < self.space.budget.trials and not self.out_of_time())
+        return bool(self._unfinished) or (started < self._turns.limit and not self.used_up())
 
-    def _params(self, model: ModelSpace, number: int) -> dict:
-        """The published configuration in a model's first turn, then the sampler's proposals."""
-        if number < len(self._models):
-            return dict(model.first)
+    def _repeats(self, turn: Turn, number: int) -> int:
+        """Trials differ by their configuration alone; where nothing is searched, by their seed."""
+        return 0 if turn.model.domains else number // len(self.space.models)
+
+    def _params(self, turn: Turn, number: int) -> tuple[dict[str, Scalar], dict[str, int]]:
+        """Values of a trial, and what its sampler will want to know of it."""
+        if turn.params is not None:
+            return dict(turn.params), {}
+        model = turn.model
         prefix = f"{model.key}/"
-        proposed = propose(
+        proposal = propose(
             [trial for trial in self.trials() if trial.user_attrs.get("model") == model.key],
             {prefix + name: domain for name, domain in model.domains.items()},
             sampler=self.space.search.sampler,
             seed=self.space.search.seed,
             number=number,
-            startup_trials=startup_trials(self.space.budget.trials // len(self._models)),
+            startup_trials=startup_trials(self._turns.limit // len(self.space.models)),
+            objectives=len(self.space.objective),
         )
-        return {name.removeprefix(prefix): value for name, value in proposed.items()}
+        values = {name.removeprefix(prefix): value for name, value in proposal.params.items()}
+        return values, proposal.attributes
 
     @staticmethod
     def _distributions(model: ModelSpace) -> dict[str, BaseDistribution]:
@@ -155,8 +174,13 @@ class TrialLedger:
 
     # ------------------------------------------------------------------ what happened
 
-    def report(self, number: int, epoch: int, val_mae: float) -> None:
-        """Record the validation error of an epoch; a repeated epoch replaces the earlier value."""
+    def report(self, number: int, epoch: int, val_mae: float, seconds: float | None = None) -> None:
+        """Record the validation error of an epoch; a repeated epoch replaces the earlier value.
+
+        `seconds` is what the trial has been trained for.
+        """
+        if seconds is not None:
+            self.budget.note(number, epoch, seconds)
         if math.isfinite(val_mae):
             self._storage.set_trial_intermediate_value(self._id(number), epoch, val_mae)
 
@@ -167,7 +191,8 @@ class TrialLedger:
             number: the trial's number.
             state: complete, stopped or failed.
             ended: why it ended, for people.
-            result: epochs, val_mae, val_mae_raw, seconds, parameters, recipe, config (what is known of them).
+            result: epochs, val_mae, val_mae_raw, seconds, parameters, predict_ms_per_crystal, recipe, config,
+                infeasible (what is known of them); the objectives of a complete trial.
 
         Raises:
             ValueError: a complete or stopped trial has no finite `val_mae`.
@@ -183,9 +208,9 @@ class TrialLedger:
             self._study.tell(number, state=TrialState.FAIL)
             return
         # The last value is an intermediate value too: a pruned trial has no other in Optuna's eyes.
-        self.report(number, result["epochs"], value)
+        self.report(number, result["epochs"], value, result.get("seconds"))
         if state == "complete":
-            self._study.tell(number, value)
+            self._study.tell(number, [float(result[name]) for name in self.space.objective])
         else:
             self._study.tell(number, state=_TELL[state])
 
@@ -199,7 +224,11 @@ class TrialLedger:
 
     def rows(self, target: str) -> list[dict]:
         """One row per trial for `trials.parquet`."""
-        return [self._row(trial, target) for trial in self.trials()]
+        rows = [self._row(trial, target) for trial in self.trials()]
+        if len(self.space.objective) > 1:
+            front = {trial.number for trial in self._study.best_trials}  # of complete trials only
+            rows = [row | {"pareto": row["number"] in front} for row in rows]
+        return rows
 
     def _row(self, trial: FrozenTrial, target: str) -> dict:
         assignment, known = self._assignment(trial), trial.user_attrs
@@ -218,6 +247,7 @@ class TrialLedger:
             "epochs": known.get("epochs", last),
             "seconds": known.get("seconds", math.nan),
             "parameters": known.get("parameters"),
+            "predict_ms_per_crystal": known.get("predict_ms_per_crystal", math.nan),
             "ended": known.get("ended", ""),
             "seed": assignment.seed,
             "config": known.get("config", ""),

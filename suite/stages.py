@@ -32,7 +32,7 @@ def run_stages(experiment: Experiment, watcher: Watcher, address: str | None) ->
         NoUsableTrial: there is nothing that the final stage could start from.
     """
     for ledger in experiment.ledgers.values():
-        ledger.close_if_out_of_time()
+        ledger.close_if_used_up()
     searching = [target for target, ledger in experiment.ledgers.items() if ledger.work_left()]
     failed: dict[str, str] = {}
     if searching or any(not job.finished for job in final_jobs(experiment)):
@@ -81,7 +81,7 @@ def _search(experiment: Experiment, target: str, watcher: Watcher, resources: di
 
     ledger = experiment.ledgers[target]
     done = sum(row["state"] != "running" for row in ledger.rows(target))
-    watcher.phase(f"Search: {target}", experiment.space.budget.trials, done)
+    watcher.phase(f"Search: {target}", ledger.limit, done)
 
     def make_task(assignment: Assignment) -> TrialTask:
         return trial_task(experiment, target, assignment)
@@ -124,10 +124,8 @@ def _failures(experiment: Experiment, jobs: list[FinalJob], failed: dict[str, st
 
 def _why_nothing(experiment: Experiment) -> str:
     if not experiment.rows() or any("was used up" in row["ended"] for row in experiment.rows()):
-        return (
-            f"the budget of {experiment.space.budget.hours:g} h was used up "
-            "before any trial finished an epoch: raise budget.hours"
-        )
+        used = next((said for ledger in experiment.ledgers.values() if (said := ledger.used_up())), "")
+        return f"{used} before any trial finished an epoch: raise the budget"
     return (
         f"every trial failed; {experiment.folder / 'trials.parquet'} says why, trials/*/error.txt in full: "
         "mend the cause and begin anew with --fresh"

@@ -6,6 +6,7 @@ task started again goes on from there.
 """
 
 import csv
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -104,10 +105,10 @@ class TrialRun:
             first = self.data.make_batch(self.trainer.order.epoch(0)[0])
             entry.calibrate(self.trainer.model, first.to(device))
         _trim_curve(task.curve, self.trainer.epoch)
+        curve = read_curve(task.curve)
         # Of training and validation, over all sessions.
-        self.seconds = sum(
-            float(row["seconds"]) + float(row["eval_seconds"]) for row in read_curve(task.curve)
-        )
+        self.seconds = sum(float(row["seconds"]) + float(row["eval_seconds"]) for row in curve)
+        self._eval_seconds = min((float(row["eval_seconds"]) for row in curve), default=math.inf)
         self._log = TrialLog(Path(task.tensorboard), task.run_id, task.hparams, self.trainer.epoch)
         self._written, self._write_seconds = time.monotonic(), 0.0
 
@@ -123,9 +124,15 @@ class TrialRun:
         record = self.trainer.run_epoch()
         _append_curve(self.task.curve, record)
         self.seconds += record.seconds + record.eval_seconds
+        self._eval_seconds = min(self._eval_seconds, record.eval_seconds)
         self._log.epoch(record, self.task.unit)
         self._save_if_due()
         return record
+
+    @property
+    def predict_ms_per_crystal(self) -> float:
+        """Time of predicting the validation crystals in batches, of the fastest epoch so far."""
+        return 1000 * self._eval_seconds / len(self.data.val)
 
     def close(self) -> None:
         """End the log and let go of the folder."""

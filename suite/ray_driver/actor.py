@@ -11,6 +11,7 @@ from crystalformer.allocator import keep_freed_memory
 from crystalformer.training.loop import Diverged
 from suite.trial import TrialRun, TrialTask
 
+_INFEASIBLE = ("out of memory", "diverged")
 _MEMORY_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory")
 
 
@@ -46,6 +47,8 @@ class TrialActor(tune.Trainable):
         run = self._run
         return {
             "failed": failure,
+            # The configuration is to blame, which its sampler should know: too large, or it diverged.
+            "infeasible": failure.startswith(_INFEASIBLE),
             "epoch": run.trainer.epoch if run else 0,
             "parameters": run.parameters if run else None,
             "done": True,
@@ -70,6 +73,7 @@ class TrialActor(tune.Trainable):
             "crystals_per_s": record.crystals_per_s,
             "trained_s": run.seconds,
             "parameters": run.parameters,
+            "predict_ms_per_crystal": run.predict_ms_per_crystal,
             "done": finished,
         }
         if finished:

@@ -89,6 +89,7 @@ def run_search(
     """
     space, gpu = ledger.space, _gpu(ledger.space, resources)
     constants = {"cpu": space.resources.cpu, "gpu": gpu}
+    ledger.budget.gpus_per_trial = gpu
     searcher = LedgerSearcher(ledger, make_task, watcher, constants, save)
     scratch = tempfile.mkdtemp(prefix="search-")
     tuner = tune.Tuner(

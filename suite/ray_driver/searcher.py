@@ -51,7 +51,7 @@ class LedgerSearcher(Searcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         assignment, task = self.running[trial_id]
-        self.ledger.report(assignment.number, result["epoch"], result["val_mae"])
+        self.ledger.report(assignment.number, result["epoch"], result["val_mae"], result["trained_s"])
         self._watcher.epoch(task.run_id, result["epoch"], result["val_mae"], result["crystals_per_s"])
         self._save()
 
@@ -75,6 +75,8 @@ class LedgerSearcher(Searcher):
             "val_mae_raw": result.get("val_mae_raw"),
             "seconds": result.get("trained_s"),
             "parameters": result.get("parameters"),
+            "predict_ms_per_crystal": result.get("predict_ms_per_crystal"),
+            "infeasible": True if result.get("infeasible") else None,
             "recipe": task.recipe,
             "config": json.dumps(task.resolved_config()),
         }

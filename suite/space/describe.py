@@ -60,15 +60,12 @@ def _summary(space: SearchSpace, crystals: int | None, splits: Mapping[str, Mapp
         counts = splits.get(target)
         numbers = f": {', '.join(f'{label} {count:,}' for label, count in counts.items())}" if counts else ""
         table.add_row("target", Text(f"{target}, split {_split(space.data.split[target])}{numbers}"))
-    budget, search, final = space.budget, space.search, space.final
-    hours = f", at most {budget.hours:g} h" if budget.hours is not None else ""
+    search, final = space.search, space.final
+    table.add_row("objective", ", ".join(space.objective))
+    table.add_row("budget", _budget(space))
     table.add_row(
-        "budget", f"{budget.trials} trials of up to {budget.epochs} epochs, all models together{hours}"
-    )
-    asha = f"asha (from epoch {search.grace_epochs}, keeps 1 in {search.reduction})"
-    scheduler = asha if search.scheduler == "asha" else "no early stopping"
-    table.add_row(
-        "search", f"{search.sampler}, {scheduler}, {search.concurrent} at a time, seed {search.seed}"
+        "search",
+        f"{_sampler(space)}, {_scheduler(space)}, {search.concurrent} at a time, seed {search.seed}",
     )
     gpu = space.resources.gpu if isinstance(space.resources.gpu, str) else f"{space.resources.gpu:g}"
     table.add_row("resources", f"{space.resources.cpu:g} CPU cores and GPU {gpu} per trial")
@@ -76,6 +73,33 @@ def _summary(space: SearchSpace, crystals: int | None, splits: Mapping[str, Mapp
     table.add_row("final", f"best {final.top} of each model, {final.epochs} epochs, seeds {seeds}")
     table.add_row("digest", space.digest[:12])
     return table
+
+
+def _budget(space: SearchSpace) -> str:
+    budget = space.budget
+    trials = f"{budget.trials} trials" if budget.trials is not None else "every configuration"
+    limits = (
+        (budget.hours, "h"),
+        (budget.gpu_hours, "GPU hours"),
+        (budget.total_epochs, "epochs in all"),
+    )
+    at_most = "".join(f", at most {limit:g} {unit}" for limit, unit in limits if limit is not None)
+    return f"{trials} of up to {budget.epochs} epochs, all models together{at_most}"
+
+
+def _sampler(space: SearchSpace) -> str:
+    search = space.search
+    if search.sampler != "ablate":
+        return search.sampler
+    return f"{search.design} ablation over seeds {', '.join(map(str, search.seeds))}"
+
+
+def _scheduler(space: SearchSpace) -> str:
+    search = space.search
+    if search.scheduler == "none":
+        return "no early stopping"
+    keeps = "" if search.scheduler == "median" else f", keeps 1 in {search.reduction}"
+    return f"{search.scheduler} (from epoch {search.grace_epochs}{keeps})"
 
 
 def _split(spec: SplitSpec) -> str:

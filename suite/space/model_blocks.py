@@ -6,16 +6,16 @@ a message now instead of a failed trial later. A model's published configuration
 each searched parameter at its published value, or at the nearest allowed one, with a note.
 """
 
-import itertools
 import math
-import random
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from crystalformer.training.config import TrainConfig
+from suite.space.ablation_block import AblationBlock, read_ablation
 from suite.space.domains import Choice, Constant, Domain
 from suite.space.node import TRAIN_NAMES, Node
+from suite.space.probes import trial_points
 from suite.space.scalars import Scalar, shown
 from suite.space.values import as_field, field_types, parse_domain
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from suite.models import ModelEntry
 
 RECIPES = ("common", "published")
-MOST_COMBINATIONS = 2000
-SAMPLES = 200
 
 
 @dataclass(frozen=True)
@@ -94,12 +92,16 @@ def train_config(recipe: TrainConfig, values: Mapping[str, Scalar], epochs: int)
 
 
 def read_models(
-    node: Node, train: Node | None, entries: Mapping[str, "ModelEntry"], epochs: Collection[int]
+    node: Node,
+    train: Node | None,
+    entries: Mapping[str, "ModelEntry"],
+    epochs: Collection[int],
+    ablation: bool = False,
 ) -> tuple[dict[str, ModelSpace], list[str]]:
     """The checked `models` block, and notes on published values that the space does not allow.
 
     `train` is the block shared by all models; `epochs` are the lengths of run to be possible, the
-    search's first.
+    search's first. In an `ablation` each block has a reference and factors.
 
     Raises:
         SpaceError: an unknown model or parameter, or a value, range or combination the model refuses.
@@ -113,7 +115,8 @@ def read_models(
     for key, block in blocks.items():
         if key not in entries:
             block.unknown("model", key, tuple(entries))
-        spaces[key] = _ModelReader(entries[key], block, shared, tuple(epochs), notes).read()
+        parts = read_ablation(block) if ablation else None
+        spaces[key] = _ModelReader(entries[key], block, shared, tuple(epochs), notes, parts).read()
     return spaces, notes
 
 
@@ -127,12 +130,15 @@ class _ModelReader:
         shared: Mapping[str, Node],
         epochs: tuple[int, ...],
         notes: list[str],
+        ablation: AblationBlock | None,
     ) -> None:
         self.entry, self.block, self.epochs, self.notes = entry, block, epochs, notes
+        self.ablation = ablation
         model_types = field_types(entry.config)
         self.types = {**field_types(TrainConfig), **model_types}
-        own = block.mapping()
-        for name, node in own.items():
+        own = block.mapping() if ablation is None else ablation.reference
+        factors = {} if ablation is None else ablation.factors
+        for name, node in (*own.items(), *factors.items()):
             if name not in self.types and name != "recipe":
                 node.unknown(f"parameter of {entry.key}", name, (*model_types, "recipe", *TRAIN_NAMES))
         self.nodes = {**shared, **own}
@@ -150,6 +156,8 @@ class _ModelReader:
                 domains[name] = domain
         published = self._published()
         first = {name: self._first(name, domain, published[name]) for name, domain in domains.items()}
+        if self.ablation is not None:
+            domains, first = self._factors(self.ablation, domains, constants, published)
         recipe = self.entry.published_recipe if self.recipe == "published" else TrainConfig()
         self._try({**constants, **first}, recipe)
         space = ModelSpace(
@@ -163,7 +171,7 @@ class _ModelReader:
             defaults=self.entry.config(**self._of_model({**constants, **first})),
             recipe_defaults=recipe,
         )
-        for params in _trial_points(space):
+        for params in trial_points(domains, first):
             self._try(
                 {**constants, **params}, recipe, {name for name in params if params[name] != first[name]}
             )
@@ -180,6 +188,38 @@ class _ModelReader:
         except ValueError as error:
             node.fail(str(error))
         return domain
+
+    def _factors(
+        self,
+        ablation: AblationBlock,
+        ranges: Mapping[str, Domain],
+        constants: dict[str, Scalar],
+        published: Mapping[str, Scalar],
+    ) -> tuple[dict[str, Domain], dict[str, Scalar]]:
+        """The factors as choices and their reference, which is taken from the constants and comes first."""
+        for name, domain in ranges.items():
+            self.nodes[name].fail(f"expected one value, as an ablation searches nothing, got {domain}")
+        domains: dict[str, Domain] = {}
+        reference: dict[str, Scalar] = {}
+        for name, node in ablation.factors.items():
+            try:
+                values = [as_field(value, self.types[name]) for value in node.plain()]
+            except ValueError as error:
+                node.fail(str(error))
+            reference[name] = constants.pop(name, self._usual(name, published))
+            domains[name] = Choice((reference[name], *(v for v in values if v != reference[name])))
+            if domains[name].size() == 1:
+                node.fail(f"expected another value than that of the reference, {shown(reference[name])}")
+            self.nodes[name] = node
+        return domains, reference
+
+    def _usual(self, name: str, published: Mapping[str, Scalar]) -> Scalar:
+        """The value of a parameter that nothing is said about, by the recipe that is trained by."""
+        if name not in TRAIN_NAMES:
+            return published[name]
+        recipe = self.entry.published_recipe if self.recipe == "published" else TrainConfig()
+        training = train_config(recipe, {}, self.epochs[0])
+        return training.averaged_epochs if name == "swa_epochs" else getattr(training, name)
 
     def _published(self) -> dict[str, Scalar]:
         """The published value of every parameter."""
@@ -241,17 +281,3 @@ class _ModelReader:
             self.nodes[suspect].fail(f"{shown(values[suspect])} is refused: {message}")
         given = ", ".join(f"{other} {shown(value)}" for other, value in values.items())
         self.block.fail(f"the combination {given} is refused: {message}")
-
-
-def _trial_points(space: ModelSpace) -> Iterator[dict[str, Scalar]]:
-    """Configurations to try: one parameter changed at a time, combinations of ends, a fixed random sample."""
-    for name, domain in space.domains.items():
-        for value in domain.probes():
-            yield {**space.first, name: value}
-    ends = {name: domain.ends() for name, domain in space.domains.items()}
-    if math.prod(len(values) for values in ends.values()) <= MOST_COMBINATIONS:
-        for combination in itertools.product(*ends.values()):
-            yield dict(zip(ends, combination, strict=True))
-    rng = random.Random(0)
-    for _ in range(SAMPLES):
-        yield {name: domain.sample(rng) for name, domain in space.domains.items()}

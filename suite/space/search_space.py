@@ -16,6 +16,7 @@ from suite.space.data_block import DataSpec, read_data
 from suite.space.model_blocks import ModelSpace, read_models
 from suite.space.node import Node, SpaceError
 from suite.space.scalars import Scalar
+from suite.space.search_block import SearchSpec, check_combination, read_objective, read_search, seed_list
 from suite.space.yaml_file import read_space
 
 if TYPE_CHECKING:
@@ -31,31 +32,24 @@ __all__ = [
     "load_space",
 ]
 
-OBJECTIVES = ("val_mae",)
-SAMPLERS = ("tpe", "random")
-SCHEDULERS = ("asha", "none")
-LARGEST_SEED = 2**32 - 1  # of NumPy's generators
-
 
 @dataclass(frozen=True)
 class BudgetSpec:
-    """How much is computed: trials of all models together, epochs of each, hours in all (None: no limit)."""
+    """How much is computed; None: no limit.
 
-    trials: int
+    Attributes:
+        trials: of all models together; None where they are listed (a grid, an ablation): all of them.
+        epochs: of each trial.
+        hours: of searching.
+        gpu_hours: of all trials together, parts of GPUs counted as parts.
+        total_epochs: of all trials together.
+    """
+
+    trials: int | None
     epochs: int
     hours: float | None
-
-
-@dataclass(frozen=True)
-class SearchSpec:
-    """How the trials are proposed and stopped; `grace_epochs` and `reduction` are ASHA's."""
-
-    sampler: Literal["tpe", "random"]
-    scheduler: Literal["asha", "none"]
-    grace_epochs: int
-    reduction: int
-    concurrent: int
-    seed: int
+    gpu_hours: float | None = None
+    total_epochs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -134,10 +128,11 @@ def load_space(
     blocks = root.block("", required=("name", "data", "budget", "models"))
     name = blocks["name"].folder_name()
     data = read_data(blocks["data"], path.parent)
-    objective = _objective(blocks.get("objective"))
+    objective = read_objective(blocks.get("objective"))
     budget = _budget(blocks["budget"])
     absent = Node(None, str(path), "")
-    search = _search(blocks.get("search", absent), budget.epochs)
+    search_node = blocks.get("search", absent)
+    search = read_search(search_node, budget.epochs)
     resources = _resources(blocks.get("resources", absent))
     final = _final(blocks.get("final", absent), budget.epochs)
     lengths = tuple(dict.fromkeys((budget.epochs, final.epochs)))
@@ -145,8 +140,12 @@ def load_space(
         from suite.models import MODELS  # imports torch, which most mistakes need not wait for
 
         models = MODELS
-    spaces, notes = read_models(blocks["models"], blocks.get("train"), models, lengths)
-    if budget.trials < len(spaces):
+    ablation = search.sampler == "ablate"
+    spaces, notes = read_models(blocks["models"], blocks.get("train"), models, lengths, ablation)
+    check_combination(search_node, search, objective, spaces)
+    if budget.trials is None and not search.listed:
+        blocks["budget"].fail(f"missing key 'trials'; required with the sampler {search.sampler}")
+    if budget.trials is not None and budget.trials < len(spaces):
         blocks["budget"].mapping()["trials"].fail(
             f"expected at least {len(spaces)}, one for the published configuration of each model, "
             f"got {budget.trials}"
@@ -167,46 +166,20 @@ def load_space(
     )
 
 
-def _objective(node: Node | None) -> tuple[str, ...]:
-    if node is None:
-        return OBJECTIVES
-    if not isinstance(node.value, list):
-        return (node.one_of("objective", OBJECTIVES),)
-    entries = node.distinct("val_mae")
-    if len(entries) > 1:
-        node.expected("one objective, val_mae (several at a time are not supported)")
-    return (entries[0].one_of("objective", OBJECTIVES),)
-
-
 def _budget(node: Node) -> BudgetSpec:
-    block = node.block("budget", required=("trials", "epochs"))
-    hours = block.get("hours")
+    block = node.block("budget", required=("epochs",))
+    given = {key: entry for key, entry in block.items() if entry.value is not None}
+    hours = {
+        key: given[key].number("a number of hours above 0", above=0)
+        for key in ("hours", "gpu_hours")
+        if key in given
+    }
     return BudgetSpec(
-        trials=block["trials"].whole(at_least=1),
+        trials=given["trials"].whole(at_least=1) if "trials" in given else None,
         epochs=block["epochs"].whole(at_least=1),
-        hours=None
-        if hours is None or hours.value is None
-        else hours.number("a number of hours above 0", above=0),
-    )
-
-
-def _search(node: Node, epochs: int) -> SearchSpec:
-    block = node.block("search")
-    grace = block["grace_epochs"].whole(at_least=1) if "grace_epochs" in block else max(1, epochs // 6)
-    if grace > epochs:
-        block["grace_epochs"].expected(f"at most the {epochs} epochs of the budget")
-    seed = block["seed"].whole(at_least=0) if "seed" in block else 0
-    if seed > LARGEST_SEED:
-        block["seed"].expected("a seed below 2^32")
-    sampler = block["sampler"].one_of("sampler", SAMPLERS) if "sampler" in block else "tpe"
-    scheduler = block["scheduler"].one_of("scheduler", SCHEDULERS) if "scheduler" in block else "asha"
-    return SearchSpec(
-        sampler="tpe" if sampler == "tpe" else "random",
-        scheduler="asha" if scheduler == "asha" else "none",
-        grace_epochs=grace,
-        reduction=block["reduction"].whole(at_least=2) if "reduction" in block else 3,
-        concurrent=block["concurrent"].whole(at_least=1) if "concurrent" in block else 1,
-        seed=seed,
+        hours=hours.get("hours"),
+        gpu_hours=hours.get("gpu_hours"),
+        total_epochs=given["total_epochs"].whole(at_least=1) if "total_epochs" in given else None,
     )
 
 
@@ -225,11 +198,7 @@ def _final(node: Node, epochs: int) -> FinalSpec:
     block = node.block("final")
     seeds: tuple[int, ...] = (0, 1, 2)
     if "seeds" in block:
-        entries = block["seeds"].distinct("a list of different whole numbers such as [0, 1, 2]")
-        seeds = tuple(entry.whole(at_least=0) for entry in entries)
-        for entry in entries:
-            if entry.whole(at_least=0) > LARGEST_SEED:
-                entry.expected("a seed below 2^32")
+        seeds = seed_list(block["seeds"])
     given = block.get("epochs")
     return FinalSpec(
         top=block["top"].whole(at_least=1) if "top" in block else 1,
@@ -255,7 +224,11 @@ def _content(
         },
         "objective": objective,
         "budget": {"epochs": budget.epochs},
-        "search": {key: value for key, value in asdict(search).items() if key != "concurrent"},
+        "search": {
+            key: value
+            for key, value in asdict(search).items()
+            if key != "concurrent" and value not in (None, ())
+        },
         "models": {
             key: {
                 "recipe": space.recipe,

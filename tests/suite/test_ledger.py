@@ -115,8 +115,8 @@ def test_hours_end_a_search_across_sessions(tmp_path: Path) -> None:
     early.next(), early.next()
     early.report(0, 2, 0.4)
     late = ledger_of(tmp_path, overrides=overrides, searched_s=lambda: 3601.0)
-    assert late.out_of_time()
-    late.close_if_out_of_time()
+    assert late.used_up() == "the budget of 1 h was used up"
+    late.close_if_used_up()
     assert not late.work_left()
     assert late.next() is None
     rows = late.rows("y")

@@ -4,7 +4,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from suite.sampling import propose, startup_trials
+from suite.sampling.propose import propose, startup_trials
 from suite.space.domains import Choice, Float, Integer
 
 DOMAINS = {
@@ -27,7 +27,8 @@ def trial(
 
 
 def ask(history: list, number: int, sampler: str = "tpe", seed: int = 0) -> dict:
-    return propose(history, DOMAINS, sampler=sampler, seed=seed, number=number, startup_trials=3)
+    proposal = propose(history, DOMAINS, sampler=sampler, seed=seed, number=number, startup_trials=3)
+    return proposal.params
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
@@ -70,7 +71,7 @@ def test_failed_and_running_trials_are_no_obstacle() -> None:
 
 
 def test_nothing_searched_proposes_nothing() -> None:
-    assert propose([], {}, sampler="tpe", seed=0, number=0, startup_trials=3) == {}
+    assert not propose([], {}, sampler="tpe", seed=0, number=0, startup_trials=3).params
 
 
 @pytest.mark.parametrize(("share", "expected"), [(1, 3), (9, 3), (18, 6), (300, 10)])

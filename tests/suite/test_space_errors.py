@@ -128,11 +128,11 @@ MISTAKES = [
     ("final", "objective: mae", "8: objective: unknown objective 'mae'; closest: val_mae; valid: val_mae"),
     (
         "final",
-        "objective: [val_mae, parameters]",
-        "8: objective: expected one objective, val_mae (several at a time",
+        "objective: [parameters, val_mae]",
+        "8: objective: expected val_mae as the first objective, got parameters, val_mae",
     ),
     # budget
-    ("budget", "budget: {trials: 4}", "3: budget: missing key 'epochs'; required here: trials, epochs"),
+    ("budget", "budget: {trials: 4}", "3: budget: missing key 'epochs'; required here: epochs"),
     (
         "budget",
         "budget: {trials: many, epochs: 2}",
@@ -169,7 +169,11 @@ MISTAKES = [
         "search: {sampler: tpa}",
         "4: search.sampler: unknown sampler 'tpa'; closest: tpe; valid: tpe, random",
     ),
-    ("search", "search: {scheduler: null}", "4: search.scheduler: expected one of asha, none, got nothing"),
+    (
+        "search",
+        "search: {scheduler: null}",
+        "4: search.scheduler: expected one of asha, hyperband, median, none, got nothing",
+    ),
     (
         "search",
         "search: {grace_epochs: 30}",
@@ -228,7 +232,8 @@ def test_a_missing_block(path: Path, block: str) -> None:
             "budget.trails: unknown key 'trails'; closest: trials; valid: trials, epochs, hours",
         ),
         ("budget.trials=many", "budget.trials: expected a whole number of at least 1, got 'many'"),
-        ("budget=", "budget: missing key 'trials'; required here: trials, epochs"),
+        ("budget=", "budget: missing key 'epochs'; required here: epochs"),
+        ("budget={epochs: 20}", "budget: missing key 'trials'; required with the sampler tpe"),
         ("models.cgcn.lr=0.1", "models.cgcn: unknown model 'cgcn'; closest: cgcnn"),
         ("models.cgcnn.radus=5", "models.cgcnn.radus: unknown parameter of cgcnn 'radus'; closest: radius"),
         (

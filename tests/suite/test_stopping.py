@@ -120,7 +120,7 @@ def test_a_restarted_search_decides_as_the_uninterrupted_one(tmp_path: Path, val
 def test_a_used_up_time_budget_stops_every_running_trial(tmp_path: Path) -> None:
     search = Search(tmp_path, (*OVERRIDES, "budget.hours=1"))
     number = search.start("tune0")
-    search.ledger._searched_s = lambda: 3601.0
+    search.ledger.budget._searched_s = lambda: 3601.0
     assert search.result(number, 1, 0.1) == "STOP"
     assert search.ledger.rows("y")[0]["ended"] == "the budget of 1 h was used up in epoch 1"
     assert search.searcher.suggest("tune1") == "FINISHED"
