@@ -41,7 +41,8 @@ def run_stages(experiment: Experiment, watcher: Watcher, address: str | None) ->
         unit = next(iter(experiment.data.units.values()))
         models = tuple(experiment.space.models)
         write_columns(experiment.folder / "tensorboard", models, searched_domains(experiment), unit)
-        with session(experiment.space, address) as resources:
+        folders = [experiment.folder, experiment.data.store.path.parent]
+        with session(experiment.space, address, folders) as resources:
             for target in searching:
                 _search(experiment, target, watcher, resources)
             failed = _finals(experiment, watcher, resources)

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 # Read when Ray is imported: no duplicate loggers, no signal handler of its own, no display but ours.
@@ -26,6 +27,7 @@ from suite.progress import Watcher
 from suite.ray_driver.actor import TrialActor
 from suite.ray_driver.scheduler import PerModelStopping
 from suite.ray_driver.searcher import LedgerSearcher
+from suite.ray_driver.storage_probe import unshared_folder
 from suite.space.search_space import SearchSpace
 from suite.trial import TrialTask
 
@@ -35,14 +37,17 @@ class ClusterError(RuntimeError):
 
 
 @contextmanager
-def session(space: SearchSpace, address: str | None) -> Iterator[dict[str, float]]:
+def session(
+    space: SearchSpace, address: str | None, folders: Sequence[Path] = ()
+) -> Iterator[dict[str, float]]:
     """A Ray session for the search, and what it has.
 
     Joined at `address`, else at RAY_ADDRESS, which Ray sets for jobs in a cluster; else one of this machine's
     own, also where another one happens to run. Only a session started here is shut down at the end.
 
     Raises:
-        ClusterError: no cluster at the address, or less CPU or GPU than one trial asks for.
+        ClusterError: no cluster at the address, less CPU or GPU than one trial asks for, or a node that does
+            not see one of the `folders`.
     """
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
@@ -58,7 +63,10 @@ def session(space: SearchSpace, address: str | None) -> Iterator[dict[str, float
         # Lost workers are told by `_Recovery`, failed trials by the table.
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         with interruptible():
-            yield _resources(space)
+            resources = _resources(space)
+            if failure := unshared_folder(folders):
+                raise ClusterError(failure)
+            yield resources
     finally:
         ray.shutdown()
 
