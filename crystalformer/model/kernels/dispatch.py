@@ -71,13 +71,13 @@ def _cpu() -> Attend:
 def _gpu() -> Attend:
     if find_spec("triton") is None:
         raise ValueError(
-            "kernel: expected an installed package triton for 'gpu', found none; install the extra 'gpu' or use "
-            "'auto'"
+            "kernel: expected an installed package triton for 'gpu', found none; install the extra 'gpu' "
+            "or use 'auto'"
         )
     if not (torch.cuda.is_available() or triton_interprets()):
         raise ValueError(
-            "kernel: expected a CUDA device for 'gpu', found none; use 'auto', or set TRITON_INTERPRET=1 to run "
-            "it on a CPU for a test"
+            "kernel: expected a CUDA device for 'gpu', found none; use 'auto', or set TRITON_INTERPRET=1 to "
+            "run it on a CPU for a test"
         )
     from crystalformer.model.kernels import gpu
 

@@ -20,9 +20,10 @@ from crystalformer.model.kernels.gpu_loops import backward_key, backward_query, 
 FLOATS = (torch.float32, torch.float64)
 INTERPRETED = not isinstance(forward_atom, JITFunction)  # decided by Triton when its functions are defined
 WARPS = 4
-TILE_NUMBERS = 4096  # of one tile of keys, (images, heads, features): 32 registers of each thread
-GROUP_NUMBERS = 256  # heads times features of one program, at most, where a head has no more than that
-MOST_IMAGES, FEWEST_IMAGES = 32, 8  # of a tile; matrix products want at least 8
+# As compiled for an H200, more than this does not fit into the registers of a program's 128 threads.
+TILE_NUMBERS = 4096  # of one tile of keys, (images, heads, features)
+GROUP_NUMBERS = 256  # heads times features of one program, where a head has no more than that
+MOST_IMAGES, FEWEST_IMAGES = 16, 8  # of a tile; matrix products want at least 8
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, a: Tensor, images: ImageList) -> tuple[Tensor, Tensor | None]:
@@ -36,8 +37,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, a: Tensor, images: ImageList) -> tup
     """
     if q.dtype not in FLOATS or not (q.is_cuda or INTERPRETED):
         raise ValueError(
-            f"kernel: 'gpu' expects float32 or float64 tensors on a CUDA device, got {q.dtype} on {q.device}; "
-            "use 'auto' or 'reference', or set TRITON_INTERPRET=1 to run it on a CPU for a test"
+            f"kernel: 'gpu' expects float32 or float64 tensors on a CUDA device, got {q.dtype} on {q.device}"
+            "; use 'auto' or 'reference', or set TRITON_INTERPRET=1 to run it on a CPU for a test"
         )
     if images.distance.requires_grad:
         raise ValueError(

@@ -189,7 +189,7 @@ def backward_query(
         if SIZE > 0:
             x = (r / SPACING)[:, None] - (function + 1).to(r.dtype)[None, :]
             b = tl.exp(x * x * -0.5)
-            t += tl.dot(b, tl.trans(g_b), input_precision="ieee", out_dtype=q_i.dtype)
+            t += tl.trans(tl.dot(g_b, tl.trans(b), input_precision="ieee", out_dtype=q_i.dtype))
         ds = tl.where(inside, p * t, 0.0)
         sum_q += tl.sum(ds[:, :, None] * k_j, axis=0)
         sum_a += tl.sum(ds * square, axis=0)

@@ -39,12 +39,32 @@ def test_auto_takes_the_fused_kernel_where_it_can(image_list, cell, inputs, call
 def test_a_named_kernel_is_that_kernel(monkeypatch):
     assert choose_kernel("cpu") is cpu.attend
     assert choose_kernel("reference") is reference.attend
-    with pytest.raises(ValueError, match="kernel: expected 'auto', 'reference' or 'cpu', got 'gpu'"):
-        choose_kernel("gpu")
+    with pytest.raises(ValueError, match="kernel: expected 'auto', 'reference', 'cpu' or 'gpu', got 'tpu'"):
+        choose_kernel("tpu")
     monkeypatch.setattr(dispatch, "find_spec", lambda name: None)
     assert choose_kernel("auto") is reference.attend
     with pytest.raises(ValueError, match="kernel: expected an installed package numba for 'cpu', found none"):
         choose_kernel("cpu")
+
+
+def test_the_gpu_kernel_asks_for_what_it_needs(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(dispatch, "find_spec", lambda name: object())
+    with pytest.raises(ValueError, match="kernel: expected a CUDA device for 'gpu', found none; use 'auto'"):
+        choose_kernel("gpu")
+    monkeypatch.setattr(dispatch, "find_spec", lambda name: None)
+    with pytest.raises(
+        ValueError, match="expected an installed package triton for 'gpu', found none"
+    ):
+        choose_kernel("gpu")
+
+
+def test_auto_has_a_kernel_for_each_device(monkeypatch):
+    monkeypatch.setattr(dispatch, "find_spec", lambda name: object())
+    assert [dispatch.fused_kernel(device) for device in ("cpu", "cuda", "mps")] == ["cpu", "gpu", None]
+    monkeypatch.setattr(dispatch, "find_spec", lambda name: object() if name == "numba" else None)
+    assert [dispatch.fused_kernel(device) for device in ("cpu", "cuda")] == ["cpu", None]
 
 
 def test_threads_of_python_give_the_same_bits(image_list, cell, inputs, monkeypatch):
