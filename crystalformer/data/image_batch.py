@@ -21,6 +21,7 @@ from torch import Tensor
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.batch import CrystalBatch, CrystalBatches, flat_rows
 from crystalformer.data.image_lists import open_image_lists
+from crystalformer.data.images_by_key import ImagesByKey
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class ImageBatch(CrystalBatch):
     image_offsets: Tensor
     image_keys: Tensor
     image_distances: Tensor
+
+    @property
+    def images_by_key(self) -> ImagesByKey | None:
+        """The same images in the order of their keys, where it is known."""
+        return None
 
 
 class ImageBatches(CrystalBatches):

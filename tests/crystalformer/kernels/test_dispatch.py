@@ -54,9 +54,7 @@ def test_the_gpu_kernel_asks_for_what_it_needs(monkeypatch):
     with pytest.raises(ValueError, match="kernel: expected a CUDA device for 'gpu', found none; use 'auto'"):
         choose_kernel("gpu")
     monkeypatch.setattr(dispatch, "find_spec", lambda name: None)
-    with pytest.raises(
-        ValueError, match="expected an installed package triton for 'gpu', found none"
-    ):
+    with pytest.raises(ValueError, match="expected an installed package triton for 'gpu', found none"):
         choose_kernel("gpu")
 
 
