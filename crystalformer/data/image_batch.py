@@ -51,9 +51,13 @@ class ImageBatches(CrystalBatches):
         super().__init__(store, scaled_targets)
         self.lists = open_image_lists(store, cache_folder, radius)
 
+    def crystals(self, indices: np.ndarray) -> CrystalBatch:
+        """The crystals with these store rows, in this order, without their images."""
+        return super().__call__(indices)
+
     def __call__(self, indices: np.ndarray) -> ImageBatch:
         """The crystals with these store rows, in this order."""
-        batch = super().__call__(indices)
+        batch = self.crystals(indices)
         lists, store = self.lists, self.store
         first_atoms, last_atoms = store.offsets[indices], store.offsets[indices + 1]
         starts, stops = lists.offsets[first_atoms], lists.offsets[last_atoms]

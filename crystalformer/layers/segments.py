@@ -52,7 +52,7 @@ def _ordered_sum(values: Tensor, sizes: Tensor) -> Tensor:
 def segment_mean(values: Tensor, sizes: Tensor, checked: bool = False) -> Tensor:
     """Mean of the rows of each segment; arguments and errors as for `segment_sum`. No segment may be empty.
 
-    Sizes that are `checked` are taken as they are, so that the host need not wait for the device to tell them.
+    Sizes that are `checked` are taken as they are: the host need not wait for the device to tell them.
 
     Raises:
         ValueError: a segment is empty, or the sizes do not add up to the number of rows.

@@ -91,7 +91,7 @@ class Crystalformer(nn.Module):
         return stored and set(config.domains) == {"real"} and kernel in ("cpu", "gpu")
 
     def check(self, batch: CrystalBatch) -> None:
-        """What `forward` looks at before it predicts a batch that is not `checked`; raises the same errors."""
+        """What `forward` looks at before it predicts a batch that is not `checked`, with its errors."""
         self._require_statistics()
         check_batch(batch, self.config.elements)
 

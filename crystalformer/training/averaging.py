@@ -39,10 +39,9 @@ class WeightAverage:
         t = self._steps
         share = 1 - min(self._ema_decay, (1 + t) / (10 + t)) if self._ema_decay else 1 / (t + 1)
         pairs = list(zip(_tensors(self.module), _tensors(model), strict=True))
-        moving = [(ours, theirs) for ours, theirs in pairs if t and ours.is_floating_point()]
+        moving = [pair for pair in pairs if t and pair[0].is_floating_point()]
         if moving:
-            ours, theirs = zip(*moving, strict=True)
-            torch._foreach_lerp_(ours, theirs, share)
+            torch._foreach_lerp_([pair[0] for pair in moving], [pair[1] for pair in moving], share)
         for ours, theirs in pairs:
             if not t or (self._ema_decay and not ours.is_floating_point()):
                 ours.copy_(theirs)
