@@ -18,7 +18,7 @@ test: $(VENV)/.installed-dev check
 # The GPU kernel, on a GPU or interpreted on the CPU. Triton unpacks to 1 GB, so only this job has it; where
 # PyTorch brought its own, that one is used.
 test-gpu: $(VENV)/.installed-dev $(GPU)/.installed
-	PYTHONPATH=$(GPU) $(BIN)/python -m pytest tests/gpu
+	PYTHONPATH=$(CURDIR)/$(GPU) $(BIN)/python -m pytest tests/gpu
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
