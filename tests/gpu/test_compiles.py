@@ -22,7 +22,7 @@ for function in (gpu_loops.forward_atom, gpu_loops.backward_query, gpu_loops.bac
     signature = {n: "constexpr" if n in known else kinds.get(n, "*" + real) for n in names}
     constants = {(names.index(n),): value for n, value in known.items() if n in names}
     source = ASTSource(fn=function, signature=signature, constexprs=constants)
-    options = {"num_warps": gpu.WARPS, "enable_fp_fusion": True}
+    options = {"num_warps": gpu.warps(gpu.tile(heads, width, size)), "enable_fp_fusion": True}
     code = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options).asm["cubin"]
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(code)
@@ -39,6 +39,8 @@ for function in (gpu_loops.forward_atom, gpu_loops.backward_query, gpu_loops.bac
         (8, 16, 0, 1, "fp32", 90),
         (16, 8, 64, 0, "fp32", 80),
         (1, 256, 64, 0, "fp32", 90),
+        (2, 512, 64, 0, "fp32", 90),
+        (3, 5, 7, 1, "fp32", 90),
         (8, 16, 64, 1, "fp64", 90),
     ],
 )

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from crystalformer.model.images import ImageList
 from crystalformer.model.kernels import reference
 
+OLDEST_TRITON = "3.6"  # earlier ones refuse matrix products of fewer than 16 rows
 FLOATS = (torch.float32, torch.float64)  # that the fused kernels take
 Attend = Callable[[Tensor, Tensor, Tensor, Tensor, ImageList], tuple[Tensor, Tensor | None]]
 
@@ -48,8 +50,9 @@ def choose_kernel(name: str) -> Attend:
 
 def fused_kernel(device: str) -> str | None:
     """The fused kernel that "auto" takes on a type of device, "cpu" or "cuda"; None where it has none."""
-    kernel, package = {"cpu": ("cpu", "numba"), "cuda": ("gpu", "triton")}.get(device, (None, ""))
-    return kernel if kernel and find_spec(package) is not None else None
+    if device == "cpu":
+        return "cpu" if find_spec("numba") is not None else None
+    return "gpu" if device == "cuda" and _missing_triton() is None else None
 
 
 def triton_interprets() -> bool:
@@ -69,10 +72,10 @@ def _cpu() -> Attend:
 
 
 def _gpu() -> Attend:
-    if find_spec("triton") is None:
+    if (found := _missing_triton()) is not None:
         raise ValueError(
-            "kernel: expected an installed package triton for 'gpu', found none; install the extra 'gpu' "
-            "or use 'auto'"
+            f"kernel: expected an installed package triton for 'gpu', {OLDEST_TRITON} or newer, found {found}"
+            "; install the extra 'gpu' or use 'auto'"
         )
     if not (torch.cuda.is_available() or triton_interprets()):
         raise ValueError(
@@ -82,3 +85,15 @@ def _gpu() -> Attend:
     from crystalformer.model.kernels import gpu
 
     return gpu.attend
+
+
+def _missing_triton() -> str | None:
+    """What is there instead of a Triton that will do: "none", or the version of an old one."""
+    if find_spec("triton") is None:
+        return "none"
+    try:
+        found = version("triton")
+    except PackageNotFoundError:  # built under another name
+        return None
+    old = [int(part) for part in found.split(".")[:2]] < [int(part) for part in OLDEST_TRITON.split(".")]
+    return found if old else None

@@ -19,11 +19,10 @@ from crystalformer.model.kernels.gpu_loops import backward_key, backward_query, 
 
 FLOATS = (torch.float32, torch.float64)
 INTERPRETED = not isinstance(forward_atom, JITFunction)  # decided by Triton when its functions are defined
-WARPS = 4
-# As compiled for an H200, more than this does not fit into the registers of a program's 128 threads.
-TILE_NUMBERS = 4096  # of one tile of keys, (images, heads, features)
+# As compiled for an H200, more than this does not fit into the registers of a program's threads.
+IMAGES = 16  # of a tile
 GROUP_NUMBERS = 256  # heads times features of one program, where a head has no more than that
-MOST_IMAGES, FEWEST_IMAGES = 16, 8  # of a tile; matrix products want at least 8
+SMALLEST_PRODUCT = 16  # rows that Triton's matrix products sum over, at least
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, a: Tensor, images: ImageList) -> tuple[Tensor, Tensor | None]:
@@ -53,9 +52,13 @@ def tile(heads: int, width: int, size: int) -> dict[str, int]:
     """HEADS, WIDTH, SIZE and IMAGES of `gpu_loops` for heads of d = `width` and K = `size`."""
     columns = _power_of_2(width)
     group = min(_power_of_2(heads), max(1, GROUP_NUMBERS // columns))
-    images = min(MOST_IMAGES, max(FEWEST_IMAGES, TILE_NUMBERS // (group * columns)))
-    basis = max(8, _power_of_2(size)) if size else 0  # matrix products want at least 8
-    return {"HEADS": group, "WIDTH": columns, "SIZE": basis, "IMAGES": images}
+    basis = max(SMALLEST_PRODUCT, _power_of_2(size)) if size else 0
+    return {"HEADS": group, "WIDTH": columns, "SIZE": basis, "IMAGES": IMAGES}
+
+
+def warps(extents: dict[str, int]) -> int:
+    """How many warps, of 32 threads, one program has: more for heads that are wide."""
+    return 4 if extents["HEADS"] * extents["WIDTH"] <= GROUP_NUMBERS else 8
 
 
 class _Attend(torch.autograd.Function):
@@ -120,7 +123,7 @@ def _launch(q: Tensor, images: ImageList) -> tuple[tuple[int, int], dict[str, An
         "MASKED": images.reach is not None,
         "SCALE": 1 / math.sqrt(width),
         "SPACING": 1.0 if images.basis is None else images.basis.width,
-        "num_warps": WARPS,
+        "num_warps": warps(extents),
         "enable_fp_fusion": True,
     }
 
