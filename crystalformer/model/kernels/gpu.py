@@ -29,7 +29,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, a: Tensor, images: ImageList) -> tup
     """`crystalformer.model.kernels.reference.attend`, for float32 and float64 tensors on a GPU.
 
     The result has the same bits in every run. It can be differentiated once, by q, k, v and a. Nothing here
-    waits for the GPU, and a CUDA graph can hold it, if `images.by_key` was made beforehand or can be.
+    waits for the GPU, so that a CUDA graph can hold it.
 
     Raises:
         ValueError: tensors of another kind, or distances that are to be differentiated.

@@ -31,6 +31,19 @@ LOWEST = tl.constexpr(-1e30)  # below any logit
 
 
 @triton.jit
+def logits(q_i, k_j, rate, r, SCALE: tl.constexpr):
+    """s_m of one query (heads, d) and the keys (images, heads, d) of a tile; (images, heads)."""
+    return tl.sum(q_i[None, :, :] * k_j, axis=2) * SCALE + rate[None, :] * (r * r)[:, None]
+
+
+@triton.jit
+def radial_basis(r, SIZE: tl.constexpr, SPACING: tl.constexpr):
+    """b(r) of distances (images,), see `GaussianBasis`; (images, SIZE), those beyond K unused."""
+    x = (r / SPACING)[:, None] - (tl.arange(0, SIZE) + 1).to(r.dtype)[None, :]
+    return tl.exp(x * x * -0.5)
+
+
+@triton.jit
 def forward_atom(
     q,
     k,
@@ -83,7 +96,7 @@ def forward_atom(
         there = (j[:, None, None] * heads + head[None, :, None]) * width + column[None, None, :]
         wanted = present[:, None, None] & in_row[None, :, :]
         k_j = tl.load(k + there, mask=wanted, other=0.0)
-        s = tl.sum(q_i[None, :, :] * k_j, axis=2) * SCALE + rate[None, :] * (r * r)[:, None]
+        s = logits(q_i, k_j, rate, r, SCALE)
         inside = present[:, None] & known[None, :]
         if MASKED:
             far = tl.load(reach + image, mask=present, other=0.0)
@@ -96,8 +109,7 @@ def forward_atom(
         norm = norm * shrink + tl.sum(p, axis=0)
         sum_v = sum_v * shrink[:, None] + tl.sum(p[:, :, None] * v_j, axis=0)
         if SIZE > 0:
-            x = (r / SPACING)[:, None] - (function + 1).to(r.dtype)[None, :]
-            b = tl.exp(x * x * -0.5)
+            b = radial_basis(r, SIZE, SPACING)
             sum_b = sum_b * shrink[:, None] + tl.dot(
                 tl.trans(p), b, input_precision="ieee", out_dtype=q_i.dtype
             )
@@ -178,8 +190,7 @@ def backward_query(
         wanted = present[:, None, None] & in_row[None, :, :]
         k_j = tl.load(k + there, mask=wanted, other=0.0)
         v_j = tl.load(v + there, mask=wanted, other=0.0)
-        square = (r * r)[:, None]
-        s = tl.sum(q_i[None, :, :] * k_j, axis=2) * SCALE + rate[None, :] * square
+        s = logits(q_i, k_j, rate, r, SCALE)
         inside = present[:, None] & known[None, :]
         if MASKED:
             far = tl.load(reach + image, mask=present, other=0.0)
@@ -187,12 +198,11 @@ def backward_query(
         p = tl.where(inside, tl.exp(s - top[None, :]) * share[None, :], 0.0)
         t = tl.sum(g_v[None, :, :] * v_j, axis=2) - mean[None, :]
         if SIZE > 0:
-            x = (r / SPACING)[:, None] - (function + 1).to(r.dtype)[None, :]
-            b = tl.exp(x * x * -0.5)
+            b = radial_basis(r, SIZE, SPACING)
             t += tl.trans(tl.dot(g_b, tl.trans(b), input_precision="ieee", out_dtype=q_i.dtype))
         ds = tl.where(inside, p * t, 0.0)
         sum_q += tl.sum(ds[:, :, None] * k_j, axis=0)
-        sum_a += tl.sum(ds * square, axis=0)
+        sum_a += tl.sum(ds * (r * r)[:, None], axis=0)
         places_m = image[:, None] * heads + head[None, :]
         tl.store(weights + places_m, p, mask=present[:, None] & known[None, :])
         tl.store(slopes + places_m, ds, mask=present[:, None] & known[None, :])
