@@ -5,13 +5,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: search test check clean
+GPU := .venv-gpu
+
+.PHONY: search test test-gpu check clean
 
 search: $(VENV)/.installed
 	$(BIN)/python -m suite.search --space $(SPACE)
 
 test: $(VENV)/.installed-dev check
 	$(BIN)/python -m pytest
+
+# The GPU kernel, on a GPU or interpreted on the CPU. Triton unpacks to 1 GB, so only this job has it; where
+# PyTorch brought its own, that one is used.
+test-gpu: $(VENV)/.installed-dev $(GPU)/.installed
+	PYTHONPATH=$(CURDIR)/$(GPU) $(BIN)/python -m pytest tests/gpu
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -29,5 +36,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) -e '.[dev]'
 	touch $@
 
+$(GPU)/.installed: $(VENV)/.installed-dev
+	mkdir -p $(GPU)
+	$(BIN)/python -c 'import triton' 2>/dev/null || $(PIP) --no-deps --target $(GPU) --upgrade triton
+	touch $@
+
 clean:
-	rm -rf $(VENV) data runs
+	rm -rf $(VENV) $(GPU) data runs

@@ -11,7 +11,7 @@
 """
 
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -22,7 +22,13 @@ from crystalformer.data.array_store import ArrayStore
 
 @dataclass(frozen=True)
 class CrystalBatch:
-    """Crystals of one step; see the module's table for shapes and units."""
+    """Crystals of one step; see the module's table for shapes and units.
+
+    `checked` says that whoever makes such batches has looked at every crystal beforehand, so that a model
+    need not look again.
+    """
+
+    checked: ClassVar[bool] = False
 
     numbers: Tensor
     positions: Tensor
@@ -33,6 +39,11 @@ class CrystalBatch:
 
     def __len__(self) -> int:
         return len(self.sizes)
+
+    @property
+    def real(self) -> int:
+        """How many crystals there are; behind them a batch of fixed shape has padding."""
+        return len(self)
 
     @property
     def crystal_of_atom(self) -> Tensor:

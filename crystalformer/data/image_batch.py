@@ -21,6 +21,7 @@ from torch import Tensor
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.batch import CrystalBatch, CrystalBatches, flat_rows
 from crystalformer.data.image_lists import open_image_lists
+from crystalformer.data.images_by_key import ImagesByKey
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class ImageBatch(CrystalBatch):
     image_offsets: Tensor
     image_keys: Tensor
     image_distances: Tensor
+
+    @property
+    def images_by_key(self) -> ImagesByKey | None:
+        """The same images in the order of their keys, where it is known."""
+        return None
 
 
 class ImageBatches(CrystalBatches):
@@ -45,9 +51,13 @@ class ImageBatches(CrystalBatches):
         super().__init__(store, scaled_targets)
         self.lists = open_image_lists(store, cache_folder, radius)
 
+    def crystals(self, indices: np.ndarray) -> CrystalBatch:
+        """The crystals with these store rows, in this order, without their images."""
+        return super().__call__(indices)
+
     def __call__(self, indices: np.ndarray) -> ImageBatch:
         """The crystals with these store rows, in this order."""
-        batch = super().__call__(indices)
+        batch = self.crystals(indices)
         lists, store = self.lists, self.store
         first_atoms, last_atoms = store.offsets[indices], store.offsets[indices + 1]
         starts, stops = lists.offsets[first_atoms], lists.offsets[last_atoms]

@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 
 
-def segment_ids(sizes: Tensor) -> Tensor:
-    """Segment each row belongs to: sizes [2, 3] give [0, 0, 1, 1, 1]; shape (sum of sizes,)."""
-    return torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes)
+def segment_ids(sizes: Tensor, rows: int | None = None) -> Tensor:
+    """Segment each row belongs to: sizes [2, 3] give [0, 0, 1, 1, 1]; shape (sum of sizes,).
+
+    `rows` is the sum of the sizes where it is known. Without it the host waits for the device to tell it.
+    """
+    return torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes, output_size=rows)
 
 
 def segment_offsets(sizes: Tensor) -> Tensor:
@@ -32,7 +35,10 @@ def segment_sum(values: Tensor, sizes: Tensor) -> Tensor:
     Raises:
         ValueError: the sizes do not add up to the number of rows.
     """
-    ids = _checked_ids(values, sizes)
+    return _sum(values, sizes, _checked_ids(values, sizes))
+
+
+def _sum(values: Tensor, sizes: Tensor, ids: Tensor) -> Tensor:
     if values.device.type == "cpu":
         return values.new_zeros(len(sizes), *values.shape[1:]).index_add(0, ids, values)
     return _ordered_sum(values, sizes)
@@ -40,19 +46,22 @@ def segment_sum(values: Tensor, sizes: Tensor) -> Tensor:
 
 def _ordered_sum(values: Tensor, sizes: Tensor) -> Tensor:
     """For accelerators, where index_add is atomic and so not reproducible; slower than that on a CPU."""
-    return torch.segment_reduce(values, "sum", lengths=sizes, axis=0, initial=0.0)
+    return torch.segment_reduce(values, "sum", lengths=sizes, axis=0, initial=0.0, unsafe=True)
 
 
-def segment_mean(values: Tensor, sizes: Tensor) -> Tensor:
+def segment_mean(values: Tensor, sizes: Tensor, checked: bool = False) -> Tensor:
     """Mean of the rows of each segment; arguments and errors as for `segment_sum`. No segment may be empty.
+
+    Sizes that are `checked` are taken as they are: the host need not wait for the device to tell them.
 
     Raises:
         ValueError: a segment is empty, or the sizes do not add up to the number of rows.
     """
-    if bool((sizes < 1).any()):
+    if not checked and bool((sizes < 1).any()):
         raise ValueError(f"sizes: expected at least 1 row in every segment, got {int(sizes.min())}")
     counts = sizes.reshape(-1, *[1] * (values.ndim - 1))
-    return segment_sum(values, sizes) / counts
+    ids = segment_ids(sizes, len(values)) if checked else _checked_ids(values, sizes)
+    return _sum(values, sizes, ids) / counts
 
 
 def _checked_ids(values: Tensor, sizes: Tensor) -> Tensor:

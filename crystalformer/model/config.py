@@ -13,7 +13,7 @@ DECAYS = ("learned", "fixed", "unnormalised")
 NORMS = ("none", "pre", "post")
 FRAMES = ("none", "max", "weighted-pca")
 MAX_RADIUS = 50.0  # Å; some 30,000 images per atom
-KERNELS = ("auto", "reference", "cpu")
+KERNELS = ("auto", "reference", "cpu", "gpu")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from crystalformer.layers.segments import segment_mean
 from crystalformer.model.blocks import Block, initialise_embedding
 from crystalformer.model.config import CrystalformerConfig
 from crystalformer.model.geometry import Geometry, check_batch
+from crystalformer.model.kernels.dispatch import fused_kernel
 
 
 class Crystalformer(nn.Module):
@@ -69,16 +70,37 @@ class Crystalformer(nn.Module):
             RuntimeError: the model has not been calibrated.
             ValueError: the batch is impossible (`check_batch`).
         """
+        if not batch.checked:
+            self._require_statistics()
+        geometry = self.geometry(batch)
+        x = self.embed(batch.numbers)
+        for block in self.blocks:
+            x = block(x, geometry)
+        return self.head(segment_mean(x, batch.sizes, batch.checked))
+
+    @property
+    def needs_no_host(self) -> bool:
+        """Whether `forward` of a checked `ImageBatch` leaves the host nothing to wait for.
+
+        Then the step can be captured as a CUDA graph. It takes the fused kernel, all attention in real space
+        and stored image lists.
+        """
+        config, device = self.config, next(self.parameters()).device.type
+        kernel = fused_kernel(device) if config.kernel == "auto" else config.kernel
+        stored = config.images_radius is not None and config.frames == "none"
+        return stored and set(config.domains) == {"real"} and kernel in ("cpu", "gpu")
+
+    def check(self, batch: CrystalBatch) -> None:
+        """What `forward` looks at before it predicts a batch that is not `checked`, with its errors."""
+        self._require_statistics()
+        check_batch(batch, self.config.elements)
+
+    def _require_statistics(self) -> None:
         if not self.calibrated:
             raise RuntimeError(
                 "the Crystalformer has no statistics of q.w yet (m and s of sigma): "
                 "call calibrate(batch) with the first training batch, or load the weights of a trained model"
             )
-        geometry = self.geometry(batch)
-        x = self.embed(batch.numbers)
-        for block in self.blocks:
-            x = block(x, geometry)
-        return self.head(segment_mean(x, batch.sizes))
 
     def embed(self, numbers: Tensor) -> Tensor:
         """Features (atoms, width) of atomic numbers (atoms,) from 1 to `elements`."""
@@ -90,5 +112,6 @@ class Crystalformer(nn.Module):
         Raises:
             ValueError: the batch is impossible (`check_batch`).
         """
-        check_batch(batch, self.config.elements)
+        if not batch.checked:
+            check_batch(batch, self.config.elements)
         return Geometry(batch, self.config, self.basis)

@@ -48,6 +48,7 @@ class Geometry:
             reach=None,
             sigma_max=config.sigma_max,
             basis=self._basis,
+            keyed=batch.images_by_key,
         )
 
     @cached_property

@@ -28,6 +28,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from crystalformer.data.images_by_key import ImagesByKey, sort_by_key
 from crystalformer.data.radius_images import radius_images
 from crystalformer.layers.radial_basis import GaussianBasis
 from crystalformer.layers.segments import segment_ids, segment_offsets
@@ -54,6 +55,7 @@ class ImageList:
     | `reach` | (images,) or None | Å | cutoff above which a head includes the image; None: always |
 
     `sigma_max` (Å) bounds sigma_ih; `basis` is b(r) of the value encoding, None in the simplified model.
+    `keyed` is what `by_key` gives, where it is known beforehand.
     """
 
     sizes: Tensor
@@ -64,6 +66,12 @@ class ImageList:
     reach: Tensor | None
     sigma_max: float
     basis: GaussianBasis | None
+    keyed: ImagesByKey | None = None
+
+    @cached_property
+    def by_key(self) -> ImagesByKey:
+        """The same images in the order of their keys; made when first asked for."""
+        return self.keyed or sort_by_key(self.key, self.offsets)
 
     @cached_property
     def crystal_offsets(self) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 from crystalformer.data.batch import CrystalBatch
 from crystalformer.model.config import CrystalformerConfig
 from crystalformer.model.crystalformer import Crystalformer
+from crystalformer.model.kernels.dispatch import triton_interprets
 
 # ours: theirs, inside a block
 _BLOCK_NAMES = {
@@ -72,7 +73,8 @@ def evaluate(
         gauss_scale: (blocks, 2) rows [1/s, -m]. By default those in `state`; where it has none, the
             statistics of `crystals`, taken as the first training batch.
         dtype: of the computation, such as torch.float64 or "float64".
-        kernel: implementation of attention in real space.
+        kernel: implementation of attention in real space. With "gpu" everything is computed on the GPU; where
+            there is none, on the CPU with TRITON_INTERPRET=1 in the environment, else it is an error.
         drop_beta: leave psi out, as the authors' PyTorch code does in "multihead", unlike their CUDA code.
 
     Returns:
@@ -94,12 +96,14 @@ def evaluate(
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten
         model = Crystalformer(config).to(precision).eval()
     load_official_state(model, weights, gauss_scale)
+    device = "cuda" if kernel == "gpu" and not triton_interprets() else "cpu"
+    model = model.to(device)
     if not model.calibrated:
-        model.calibrate(_batch(arrays, 0, precision))
+        model.calibrate(_batch(arrays, 0, precision).to(device))
     starts = range(0, len(arrays), _CRYSTALS_AT_A_TIME)
     with torch.no_grad():
-        parts = [model(_batch(arrays[s : s + _CRYSTALS_AT_A_TIME], s, precision)) for s in starts]
-    return torch.cat(parts).numpy()
+        parts = [model(_batch(arrays[s : s + _CRYSTALS_AT_A_TIME], s, precision).to(device)) for s in starts]
+    return torch.cat(parts).cpu().numpy()
 
 
 def load_official_state(

@@ -1,12 +1,8 @@
 """Averages of the weights: over the last epochs with equal weight (SWA), or exponentially decaying (EMA)."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-
-_Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 class WeightAverage:
@@ -21,8 +17,8 @@ class WeightAverage:
     """
 
     def __init__(self, model: nn.Module, ema_decay: float = 0.0) -> None:
-        update = _exponential(ema_decay) if ema_decay else None
-        self._average = AveragedModel(model, multi_avg_fn=update, use_buffers=True)
+        self._average = AveragedModel(model, use_buffers=True)
+        self._ema_decay, self._steps = ema_decay, 0
 
     @property
     def module(self) -> nn.Module:
@@ -32,28 +28,35 @@ class WeightAverage:
     @property
     def steps(self) -> int:
         """Number of steps averaged so far."""
-        return int(self._average.n_averaged)
+        return self._steps
 
+    @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Take the model's present weights into the mean."""
-        self._average.update_parameters(model)
+        """Take the model's present weights into the mean.
+
+        The host knows how many there were, so that it does not wait for the device to tell it.
+        """
+        t = self._steps
+        share = 1 - min(self._ema_decay, (1 + t) / (10 + t)) if self._ema_decay else 1 / (t + 1)
+        pairs = list(zip(_tensors(self.module), _tensors(model), strict=True))
+        moving = [pair for pair in pairs if t and pair[0].is_floating_point()]
+        if moving:
+            torch._foreach_lerp_([pair[0] for pair in moving], [pair[1] for pair in moving], share)
+        for ours, theirs in pairs:
+            if not t or (self._ema_decay and not ours.is_floating_point()):
+                ours.copy_(theirs)
+            elif not ours.is_floating_point():
+                ours.add_(theirs.sub(ours).div(t + 1).to(ours.dtype))
+        self._steps += 1
 
     def state(self) -> dict:
+        self._average.n_averaged.fill_(self._steps)
         return self._average.state_dict()
 
     def load_state(self, state: dict) -> None:
         self._average.load_state_dict(state)
+        self._steps = int(self._average.n_averaged)
 
 
-def _exponential(ema_decay: float) -> Callable[[_Tensors, _Tensors, Tensor | int], None]:
-    @torch.no_grad()
-    def update(averages: _Tensors, weights: _Tensors, earlier_steps: Tensor | int) -> None:
-        t = torch.as_tensor(earlier_steps)
-        share = 1 - ((1 + t) / (10 + t)).clamp(max=ema_decay)
-        for average, weight in zip(averages, weights, strict=True):
-            if average.is_floating_point():
-                average.lerp_(weight, share.to(average.dtype))
-            else:
-                average.copy_(weight)
-
-    return update
+def _tensors(module: nn.Module) -> list[Tensor]:
+    return [*module.parameters(), *module.buffers()]

@@ -77,6 +77,7 @@ def load_checkpoint(path: Path, trainer: Trainer, settings: dict) -> EpochRecord
         trainer.average.load_state(averaged)
     _load_optimizer(trainer.optimizer, _under("optimizer", tensors))
     torch.set_rng_state(tensors["rng"])
+    trainer.forget_device_steps()
     trainer.epoch = header["epoch"]
     trainer.last_record = EpochRecord(**header["record"]) if header["record"] else None
     return trainer.last_record

@@ -26,7 +26,8 @@ def predict(
     rows, outputs = [], []
     with torch.inference_mode():
         for indices in batches:
-            outputs.append(model(make_batch(indices).to(device)).double().cpu().numpy())
+            batch = make_batch(indices).to(device)
+            outputs.append(model(batch)[: batch.real])
             rows.append(indices)
     model.train(training)
-    return np.concatenate(rows), scaler.unscale(np.concatenate(outputs))
+    return np.concatenate(rows), scaler.unscale(torch.cat(outputs).double().cpu().numpy())

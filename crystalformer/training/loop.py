@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,6 +20,7 @@ from crystalformer.data.targets import TargetScaler
 from crystalformer.metrics import mae
 from crystalformer.training.averaging import WeightAverage
 from crystalformer.training.config import TrainConfig
+from crystalformer.training.device_steps import DeviceSteps, resident
 from crystalformer.training.evaluate import predict
 from crystalformer.training.optimizers import build_optimizer, learning_rate
 
@@ -27,6 +29,10 @@ _LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": F.mse_loss,
     "smooth_l1": F.smooth_l1_loss,
 }
+
+
+def _nothing() -> None:
+    """What is done after a step where no average is taken."""
 
 
 class Diverged(RuntimeError):
@@ -63,25 +69,37 @@ class TrainingData:
 class Trainer:
     """A model in training; `run_epoch` trains one epoch and evaluates it.
 
+    `on_device` keeps the crystals on the device and captures the steps (`device_steps`), where the model
+    allows it; None: on CUDA devices. The results agree with those of the usual loop but for rounding.
+
     Attributes:
         epoch: epochs done so far.
         average: the weight average (SWA or EMA), None before the first epoch that enters it.
     """
 
     def __init__(
-        self, model: nn.Module, data: TrainingData, config: TrainConfig, seed: int, device: str = "cpu"
+        self,
+        model: nn.Module,
+        data: TrainingData,
+        config: TrainConfig,
+        seed: int,
+        device: str = "cpu",
+        on_device: bool | None = None,
     ) -> None:
         self.model = model.to(device)
         self.data = data
         self.config = config
         self.device = device
-        self.optimizer = build_optimizer(self.model, config)
+        self.on_device = torch.device(device).type == "cuda" if on_device is None else on_device
+        self.optimizer = build_optimizer(self.model, config, fused=self.on_device)
         self.order = EpochOrder(data.train, config.batch_size, seed)
         self.steps_per_epoch = len(self.order.epoch(0))
         self.val_batches = evaluation_batches(data.val, config.batch_size, data.sizes)
         self.average: WeightAverage | None = None
         self.epoch = 0
         self.last_record: EpochRecord | None = None
+        self._make_batch = data.make_batch
+        self._device_steps: DeviceSteps | None = None
 
     @property
     def finished(self) -> bool:
@@ -102,36 +120,79 @@ class Trainer:
         Raises:
             Diverged: a loss or the validation error is NaN or infinite.
         """
+        if self.on_device and self._device_steps is None:
+            self._move_data()
         averaging = self.config.averages(self.epoch)
         if averaging and self.average is None:
             self.average = WeightAverage(self.model, self.config.ema_decay)
         started = time.perf_counter()
-        errors, norms, crystals, lr = 0.0, 0.0, 0, self.config.lr
+        order = self.order.epoch(self.epoch)
+        first = self.epoch * self.steps_per_epoch
+        rates = [learning_rate(self.config, first + t, self.steps_per_epoch) for t in range(len(order))]
         self.model.train()
-        for step, indices in enumerate(self.order.epoch(self.epoch)):
-            lr = learning_rate(self.config, self.epoch * self.steps_per_epoch + step, self.steps_per_epoch)
-            error, norm = self._step(self.data.make_batch(indices), lr)
-            if averaging and self.average is not None:
-                self.average.update(self.model)
-            errors += error * len(indices)
-            norms += norm
-            crystals += len(indices)
+        train = self._train if self._device_steps is None else self._train_on_device
+        train_mae, norm = train(order, rates, self._take_average if averaging else _nothing)
+        crystals = sum(len(indices) for indices in order)
         seconds = time.perf_counter() - started
         self.epoch += 1
         val_raw = self._validate(self.model)
         val_kept = val_raw if self.average is None else self._validate(self.average.module)
         self.last_record = EpochRecord(
             epoch=self.epoch,
-            train_mae=errors / crystals,
+            train_mae=train_mae,
             val_mae=val_kept,
             val_mae_raw=val_raw,
-            lr=lr,
-            grad_norm=norms / self.steps_per_epoch,
+            lr=rates[-1],
+            grad_norm=norm,
             crystals_per_s=crystals / seconds,
             seconds=seconds,
             eval_seconds=time.perf_counter() - started - seconds,
         )
         return self.last_record
+
+    def _train(
+        self, order: list[np.ndarray], rates: list[float], after: Callable[[], None]
+    ) -> tuple[float, float]:
+        """The steps of an epoch; mean absolute error in the target's unit and mean gradient norm."""
+        errors, norms = 0.0, 0.0
+        for indices, lr in zip(order, rates, strict=True):
+            error, norm = self._step(self.data.make_batch(indices), lr)
+            after()
+            errors += error * len(indices)
+            norms += norm
+        return errors / sum(len(indices) for indices in order), norms / len(order)
+
+    def _train_on_device(
+        self, order: list[np.ndarray], rates: list[float], after: Callable[[], None]
+    ) -> tuple[float, float]:
+        """`_train` where the host waits for the device only once, at the end."""
+        assert self._device_steps is not None
+        errors, norms, losses = self._device_steps.run(order, rates, after).tolist()
+        if not math.isfinite(losses):
+            raise Diverged(f"a training loss is not finite in epoch {self.epoch + 1}")
+        return errors / len(order) * self.data.scaler.stds[0], norms / len(order)
+
+    def _move_data(self) -> None:
+        """Keeps the data set on the device from now on, where model and memory allow it."""
+        rows = np.concatenate([self.data.train, self.data.val])
+        device = torch.device(self.device)
+        batches = resident(self.data.make_batch, self.model, rows, device)
+        if batches is None:
+            self.on_device = False
+            return
+        loss = _LOSSES[self.config.loss]
+        self._device_steps = DeviceSteps(
+            self.model, batches, self.data.train, self.optimizer, self.config, loss
+        )
+        self._make_batch = batches
+
+    def forget_device_steps(self) -> None:
+        """Has the data set moved and the steps captured again: graphs hold on to the tensors of the state."""
+        self._device_steps, self._make_batch = None, self.data.make_batch
+
+    def _take_average(self) -> None:
+        if self.average is not None:
+            self.average.update(self.model)
 
     def _step(self, batch: CrystalBatch, lr: float) -> tuple[float, float]:
         """One optimiser step; its mean absolute error in the target's unit and its gradient norm."""
@@ -151,9 +212,7 @@ class Trainer:
         return error * self.data.scaler.stds[0], norm.item()
 
     def _validate(self, model: nn.Module) -> float:
-        rows, predictions = predict(
-            model, self.data.make_batch, self.val_batches, self.data.scaler, self.device
-        )
+        rows, predictions = predict(model, self._make_batch, self.val_batches, self.data.scaler, self.device)
         if not np.isfinite(predictions).all():
             raise Diverged(f"a validation prediction is not finite after epoch {self.epoch}")
         return mae(self.data.values[rows], predictions[:, 0])

@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from crystalformer.data.array_store import ArrayStore, write_store
 from crystalformer.data.batch import CrystalBatch
+from crystalformer.data.crystal import Crystal
+from crystalformer.data.image_batch import ImageBatches
 
 
 @pytest.fixture(autouse=True)
@@ -41,3 +44,17 @@ def random_crystal():
         return numbers, rng.uniform(-0.2, 1.2, (atoms, 3)) @ lattice, lattice
 
     return build
+
+
+@pytest.fixture
+def toy_batches(tmp_path):
+    """`ImageBatches` of twelve random crystals of 1 to 7 atoms, with the images within 4 Å."""
+    rng = np.random.default_rng(5)
+    crystals = [
+        Crystal(
+            f"c-{i}", 4.5 * np.eye(3) + rng.random((3, 3)), rng.random((n, 3)), rng.integers(1, 90, n), {}
+        )
+        for i, n in enumerate(rng.integers(1, 8, 12))
+    ]
+    store = ArrayStore.open(write_store(tmp_path / "stores", "toy", crystals, {}, {}))
+    return ImageBatches(store, rng.normal(size=(12, 1)), tmp_path / "cache", 4.0)

@@ -57,8 +57,8 @@ def test_defaults_are_the_published_model():
         ("tolerance", 0, "a number of at least 1e-15, below 1"),
         ("tolerance", 1.0, "a number of at least 1e-15, below 1"),
         ("tolerance", float("nan"), "a number of at least 1e-15, below 1"),
-        ("kernel", "gpu", "one of auto, reference, cpu"),
-        ("kernel", None, "one of auto, reference, cpu"),
+        ("kernel", "tpu", "one of auto, reference, cpu, gpu"),
+        ("kernel", None, "one of auto, reference, cpu, gpu"),
         ("targets", 0, "an integer of at least 1"),
     ],
 )

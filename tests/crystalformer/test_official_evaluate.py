@@ -133,6 +133,21 @@ def test_evaluation_leaves_the_random_generator_alone(crystals):
     assert torch.rand(1) == expected
 
 
+def test_a_kernel_that_cannot_run_here_is_an_error_that_says_so(crystals, monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match=r"kernel: expected .* for 'gpu',.* found none; "):
+        evaluate(
+            state_of(),
+            crystals,
+            domain="reci-real",
+            lattice_range=1,
+            adaptive=False,
+            dtype="float64",
+            kernel="gpu",
+        )
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, "float64", np.float64, np.dtype("f8"), torch.float32])
 def test_numbers_of_any_kind(crystals, dtype):
     state = state_of(8)

@@ -5,32 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from attention_cases import SHAPES, assert_close, cast, results
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crystalformer.model.kernels import cpu, reference
-
-SHAPES = ["plain", "skewed", "long", "tiny", "sparse", "left-handed"]
-
-
-def results(attend, images, qkva, grads, dtype=torch.float64):
-    """O, B and the gradients of q, k, v and a."""
-    qkva = [x.to(dtype).requires_grad_() for x in (x.detach() for x in qkva)]
-    outputs = [x for x in attend(*qkva, cast(images, dtype)) if x is not None]
-    gradients = torch.autograd.grad(outputs, qkva, [g.to(dtype) for g in grads[: len(outputs)]])
-    return [x.detach() for x in outputs] + list(gradients)
-
-
-def cast(images, dtype):
-    reach = None if images.reach is None else images.reach.to(dtype)
-    return replace(images, distance=images.distance.to(dtype), reach=reach)
-
-
-def assert_close(found, expected, tolerance):
-    names = ("O", "B", "dq", "dk", "dv", "da") if len(found) == 6 else ("O", "dq", "dk", "dv", "da")
-    for name, ours, theirs in zip(names, found, expected, strict=True):
-        scale = max(theirs.abs().max().item(), 1.0)  # for one atom alone, some gradients are 0
-        np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * scale, err_msg=name)
 
 
 def check(images, qkva, grads):

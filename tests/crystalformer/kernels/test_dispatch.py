@@ -39,12 +39,46 @@ def test_auto_takes_the_fused_kernel_where_it_can(image_list, cell, inputs, call
 def test_a_named_kernel_is_that_kernel(monkeypatch):
     assert choose_kernel("cpu") is cpu.attend
     assert choose_kernel("reference") is reference.attend
-    with pytest.raises(ValueError, match="kernel: expected 'auto', 'reference' or 'cpu', got 'gpu'"):
-        choose_kernel("gpu")
+    with pytest.raises(ValueError, match="kernel: expected 'auto', 'reference', 'cpu' or 'gpu', got 'tpu'"):
+        choose_kernel("tpu")
     monkeypatch.setattr(dispatch, "find_spec", lambda name: None)
     assert choose_kernel("auto") is reference.attend
     with pytest.raises(ValueError, match="kernel: expected an installed package numba for 'cpu', found none"):
         choose_kernel("cpu")
+
+
+def test_the_gpu_kernel_asks_for_what_it_needs(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(dispatch, "find_spec", lambda name: object())
+    with pytest.raises(ValueError, match="kernel: expected a CUDA device for 'gpu', found none; use 'auto'"):
+        choose_kernel("gpu")
+    monkeypatch.setattr(dispatch, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"installed package triton for 'gpu', 3\.6 or newer, found none"):
+        choose_kernel("gpu")
+
+
+def test_auto_has_a_kernel_for_each_device(monkeypatch):
+    monkeypatch.setattr(dispatch, "find_spec", lambda name: object())
+    assert [dispatch.fused_kernel(device) for device in ("cpu", "cuda", "mps")] == ["cpu", "gpu", None]
+    monkeypatch.setattr(dispatch, "find_spec", lambda name: object() if name == "numba" else None)
+    assert [dispatch.fused_kernel(device) for device in ("cpu", "cuda")] == ["cpu", None]
+
+
+def test_an_old_triton_is_as_good_as_none(monkeypatch):
+    monkeypatch.setattr(dispatch, "find_spec", lambda name: object())
+    for found, kernel in (
+        ("3.2.0", None),
+        ("3.5.1", None),
+        ("3.6.0", "gpu"),
+        ("3.10.0", "gpu"),
+        ("4.0", "gpu"),
+    ):
+        monkeypatch.setattr(dispatch, "version", lambda name, found=found: found)
+        assert dispatch.fused_kernel("cuda") == kernel, found
+    monkeypatch.setattr(dispatch, "version", lambda name: "3.4.0")
+    with pytest.raises(ValueError, match=r"3\.6 or newer, found 3\.4\.0; install the extra 'gpu'"):
+        choose_kernel("gpu")
 
 
 def test_threads_of_python_give_the_same_bits(image_list, cell, inputs, monkeypatch):
