@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 GPU := .venv-gpu
 
-.PHONY: search test test-gpu check clean
+.PHONY: search test test-gpu check clean chaos
 
 search: $(VENV)/.installed
 	$(BIN)/python -m suite.search --space $(SPACE)
@@ -19,6 +19,9 @@ test: $(VENV)/.installed-dev check
 # PyTorch brought its own, that one is used.
 test-gpu: $(VENV)/.installed-dev $(GPU)/.installed
 	PYTHONPATH=$(CURDIR)/$(GPU) $(BIN)/python -m pytest tests/gpu
+
+chaos: $(VENV)/.installed-dev
+	CHAOS=long $(BIN)/python -m pytest -s tests/chaos
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

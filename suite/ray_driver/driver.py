@@ -31,6 +31,9 @@ from suite.ray_driver.storage_probe import unshared_folder
 from suite.space.search_space import SearchSpace
 from suite.trial import TrialTask
 
+# Workers that one trial may lose. A trial that kills its worker itself, by a crash, ends after that.
+MOST_LOSSES = 8
+
 
 class ClusterError(RuntimeError):
     """Ray could not be started or joined, has too little for one trial, or broke down."""
@@ -115,7 +118,7 @@ def run_search(
             storage_path=scratch,
             verbose=0,
             callbacks=[_Recovery(watcher)],
-            failure_config=tune.FailureConfig(max_failures=3),
+            failure_config=tune.FailureConfig(max_failures=MOST_LOSSES),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
@@ -132,7 +135,7 @@ def run_finals(
 ) -> dict[str, str]:
     """Run the unfinished jobs, `search.concurrent` at a time; gives run id -> reason of those that failed."""
     gpu = _gpu(space, resources)
-    remote = ray.remote(num_cpus=space.resources.cpu, num_gpus=gpu, max_retries=3)(_final)
+    remote = ray.remote(num_cpus=space.resources.cpu, num_gpus=gpu, max_retries=MOST_LOSSES)(_final)
     waiting = [job for job in jobs if not job.finished]
     running: dict[ray.ObjectRef, FinalJob] = {}
     failed: dict[str, str] = {}

@@ -18,7 +18,7 @@ from suite.space.scalars import Scalar, is_number, is_whole
 TRAIN_NAMES = tuple(field.name for field in fields(TrainConfig) if field.name != "epochs")
 
 BLOCKS: dict[str, tuple[str, ...]] = {
-    "": ("name", "data", "objective", "budget", "search", "resources", "train", "models", "final"),
+    "": ("name", "data", "objective", "budget", "search", "resources", "train", "models", "final", "include"),
     "data": ("dataset", "target", "split", "unit", "max_rejected"),
     "budget": ("trials", "epochs", "hours", "gpu_hours", "total_epochs"),
     "search": (

@@ -14,6 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as YamlNode
 
+from suite.space.include import with_includes
 from suite.space.node import BLOCKS, Node, SpaceError, suggestion
 from suite.space.scalars import Scalar
 
@@ -26,12 +27,11 @@ def read_space(path: Path, overrides: Sequence[str] = ()) -> tuple[str, Node]:
     Raises:
         SpaceError: the file cannot be read or is not a YAML mapping, or an override cannot be applied.
     """
-    text = _read_text(path)
-    root = parse_yaml(text, lambda line: f"{path}:{line + 1}", "")
-    if root is None:
-        raise SpaceError(f"{path}: the file is empty; expected the keys {', '.join(BLOCKS[''])}")
-    if not isinstance(root.value, dict):
-        root.expected("a mapping (name: ..., data: ...)")
+    text, root = _read_file(path)
+    included, root = with_includes(root, path, _read_file)
+    # The record of an experiment has the texts of all files, the included ones as comments.
+    for other in included:
+        text = text.rstrip("\n") + "\n\n# included:\n" + "".join(f"# {line}\n" for line in other.splitlines())
     root = Node(root.value, str(path), "")  # a key missing from the whole file has no line
     for setting in overrides:
         apply_override(root, setting)
@@ -76,6 +76,16 @@ def parse_yaml(text: str, place: Place, path: str) -> Node | None:
         raise SpaceError(f"{place(0)}: not valid YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise SpaceError(f"{place(0)}: expected a few levels of nesting, got hundreds") from None
+
+
+def _read_file(path: Path) -> tuple[str, Node]:
+    text = _read_text(path)
+    root = parse_yaml(text, lambda line: f"{path}:{line + 1}", "")
+    if root is None:
+        raise SpaceError(f"{path}: the file is empty; expected the keys {', '.join(BLOCKS[''])}")
+    if not isinstance(root.value, dict):
+        root.expected("a mapping (name: ..., data: ...)")
+    return text, root
 
 
 def _read_text(path: Path) -> str:

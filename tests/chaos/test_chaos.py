@@ -1,0 +1,131 @@
+"""Workers and drivers are killed while a search runs: in the end nobody could tell.
+
+`make test` kills a few over a short search; `make chaos` goes on for longer, see `LONG`.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import psutil
+import pytest
+from suite_fixtures import SMALL_MODELS, small_space
+
+ROOT = Path(__file__).parents[2]
+EXACT = ["trial_id", "model", "state", "val_mae", "val_mae_raw", "epochs", "seed", "ended", "config"]
+
+
+@dataclass(frozen=True)
+class Weather:
+    """How bad it gets: trials and epochs, seconds between kills of a worker and of everything."""
+
+    trials: int
+    epochs: int
+    worker_s: tuple[float, float]
+    driver_s: tuple[float, float]
+
+
+SHORT = Weather(trials=6, epochs=12, worker_s=(1.5, 3.0), driver_s=(12.0, 16.0))
+LONG = Weather(trials=60, epochs=40, worker_s=(2.0, 6.0), driver_s=(30.0, 60.0))
+
+
+def space(folder: Path, weather: Weather) -> Path:
+    """Three models, one trial at a time, so that the order of results is one."""
+    models = {**SMALL_MODELS, "crystalframer": {**SMALL_MODELS["crystalformer"], "angle_basis": 4}}
+    folder.mkdir()
+    return small_space(
+        folder,
+        budget={"trials": weather.trials, "epochs": weather.epochs},
+        search={"concurrent": 1, "grace_epochs": 2, "reduction": 2},
+        models=models,
+        final={"seeds": [0]},
+    )
+
+
+def start(folder: Path, space_file: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "suite.search", "--space", str(space_file)]
+    command += ["--runs", str(folder / "runs"), "--data", str(folder / "data")]
+    log = (folder / "log.txt").open("a")
+    return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+
+
+def family(search: subprocess.Popen) -> list[psutil.Process]:
+    """The search and everything it started: Ray's head, its workers."""
+    with suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(search.pid)
+        return [*parent.children(recursive=True), parent]
+    return []
+
+
+def kill(processes: list[psutil.Process]) -> int:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGKILL)
+    return len(processes)
+
+
+def workers(search: subprocess.Popen) -> list[psutil.Process]:
+    found = []
+    for process in family(search):
+        with suppress(psutil.NoSuchProcess):
+            if "ray::" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
+
+
+def storm(folder: Path, space_file: Path, weather: Weather, rng: random.Random) -> tuple[int, int]:
+    """Run the search to its end through the weather; how many workers and drivers were killed."""
+    killed_workers = killed_drivers = 0
+    while True:
+        search = start(folder, space_file)
+        end = time.monotonic() + rng.uniform(*weather.driver_s)
+        next_worker = time.monotonic() + rng.uniform(*weather.worker_s)
+        while search.poll() is None and time.monotonic() < end:
+            time.sleep(0.05)
+            if time.monotonic() > next_worker and (present := workers(search)):
+                killed_workers += kill([rng.choice(present)])
+                next_worker = time.monotonic() + rng.uniform(*weather.worker_s)
+        if search.poll() is None:
+            kill(family(search))
+            search.wait()
+            killed_drivers += 1
+        elif search.returncode == 0:
+            return killed_workers, killed_drivers
+        else:
+            assert search.returncode == 1, (folder / "log.txt").read_text()  # said to be resumable
+
+
+def table(folder: Path) -> pd.DataFrame:
+    return pd.read_parquet(folder / "runs/small/trials.parquet")
+
+
+@pytest.mark.timeout(3600)
+def test_a_storm_leaves_no_trace(tmp_path: Path) -> None:
+    weather = LONG if os.environ.get("CHAOS") == "long" else SHORT
+    calm, stormy = tmp_path / "calm", tmp_path / "stormy"
+    calm_space, stormy_space = space(calm, weather), space(stormy, weather)
+    undisturbed = start(calm, calm_space)
+    assert undisturbed.wait() == 0, (calm / "log.txt").read_text()
+    killed = storm(stormy, stormy_space, weather, random.Random(0))
+    print(f"killed {killed[0]} workers and {killed[1]} times the search with Ray's head")
+    assert min(killed) >= 1
+    expected, after = table(calm), table(stormy)
+    pd.testing.assert_frame_equal(after[EXACT], expected[EXACT], check_exact=True)
+    assert len(after) == weather.trials
+    storage = f"sqlite:///{stormy}/runs/small/study.db"
+    [summary] = optuna.get_all_study_summaries(storage)
+    study = optuna.load_study(study_name=summary.study_name, storage=storage)
+    names = {"COMPLETE": "complete", "PRUNED": "stopped", "FAIL": "failed"}
+    assert [names[trial.state.name] for trial in study.trials] == after["state"].tolist()
+    for run in (calm / "runs/small/final").glob("[!.]*"):
+        again = stormy / "runs/small/final" / run.name / "predictions.parquet"
+        predictions = pd.read_parquet(run / "predictions.parquet")
+        pd.testing.assert_frame_equal(pd.read_parquet(again), predictions, check_exact=True)
