@@ -86,6 +86,8 @@ def storm(folder: Path, space_file: Path, weather: Weather, rng: random.Random) 
     killed_workers = killed_drivers = 0
     while True:
         search = start(folder, space_file)
+        while search.poll() is None and not workers(search):  # however slow the machine is to start
+            time.sleep(0.1)
         end = time.monotonic() + rng.uniform(*weather.driver_s)
         next_worker = time.monotonic() + rng.uniform(*weather.worker_s)
         while search.poll() is None and time.monotonic() < end:
