@@ -3,4 +3,6 @@
 atom_table.py     the 92 element properties of CGCNN, which most models of crystals start from
 gaussians.py      one number as a row of Gaussians
 edge_linear.py    a linear layer of [v_i ‖ v_j ‖ e_ij], most of it computed per atom
+batch_norms.py    batch normalisation of rows that stand for several
+vector_attention.py    the messages of Matformer, in blocks
 """

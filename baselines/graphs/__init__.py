@@ -6,7 +6,9 @@
 | `radius` | all neighbours within a radius |
 | `nearest` | exactly k nearest, padded: CGCNN, GATGNN |
 | `shells` | the nearest k and all ties, in both directions: ALIGNN, Matformer, PotNet, ComFormer |
+| `lattice_edges` | the shells with edges of each atom to its own images along the cell: Matformer |
 | `edge_lists` | the edges of a whole data set, built once in parallel, then read memory-mapped |
 | `batch` | `GraphBatch`: the crystals of one step with their edges |
+| `distinct` | groups of edges that are equal to a model |
 | `adjacency` | pairs of edges that share an atom: angles and line graphs |
 """
