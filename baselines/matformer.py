@@ -38,14 +38,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.features.atom_table import LAST_ELEMENT, atom_table
 from baselines.features.batch_norms import normalized
 from baselines.features.gaussians import GaussianGrid
-from baselines.features.vector_attention import Messages, VectorAttention, blocks_of
+from baselines.features.messages import Messages
+from baselines.features.vector_attention import VectorAttention
 from baselines.graphs.batch import GraphBatch, GraphBatches
 from baselines.graphs.distinct import distinct
 from baselines.graphs.lattice_edges import ShellsAndLattice
@@ -162,15 +162,9 @@ def _messages(batch: GraphBatch) -> tuple[Tensor, Messages]:
     owner, i, j, d = batch.crystal_of_atom, batch.edge_centers, batch.edge_neighbors, batch.edge_distances
     lengths = distinct(owner[i], d)
     edges = distinct(i, j, lengths.group)
-    i, j = i[edges.first], j[edges.first]
-    crystals = len(batch)
-    blocks = blocks_of(
-        batch.sizes,
-        torch.bincount(owner[i], minlength=crystals),
-        torch.bincount(owner[batch.edge_centers[lengths.first]], minlength=crystals),
-    )
-    weights = edges.counts.to(d.dtype)
-    return d[lengths.first], Messages(i, j, lengths.group[edges.first], weights, blocks)
+    first = edges.first
+    messages = Messages(i[first], j[first], lengths.group[first], edges.counts.to(d.dtype))
+    return d[lengths.first], messages
 
 
 def _batches(

@@ -9,60 +9,17 @@ For a message from atom j to atom i along an edge with features e, and for each 
 with a weight w, the number of edges that send this message. u is W_u [v_i ‖ v_j ‖ e] + b_u in three parts,
 which the caller computes once per atom and once per edge length.
 
-A batch of 64 crystals has 20,000 messages of 4 heads and 3C = 384 entries, 130 MB for each of a dozen
-intermediate values. They are computed in blocks of crystals that fit into a processor's cache; the backward
-pass computes them again instead of reading them from memory, all but W_m (...) + b_m.
+The backward pass computes all of them again instead of reading them from memory, but for W_m (...) + b_m.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from baselines.features.edge_linear import rows_of
-
-BLOCK = 256  # messages that are computed at once, on a CPU: 1.5 MB per intermediate value
-LARGE_BLOCK = 32768  # elsewhere
-
-
-class Block(NamedTuple):
-    """Crystals that are computed at once: their atoms, messages and edge features, all contiguous."""
-
-    atoms: slice
-    messages: slice
-    edges: slice
-
-
-class Messages(NamedTuple):
-    """Who sends to whom; sorted by i, and so by crystal.
-
-    | field | shape | meaning |
-    |---|---|---|
-    | `centers`, `neighbors` | (messages,) int64 | atoms i and j, of one crystal |
-    | `edges` | (messages,) int64 | row of the edge's features; each row belongs to one crystal |
-    | `weights` | (messages,) floating | w |
-    | `blocks` | - | see `blocks_of` |
-    """
-
-    centers: Tensor
-    neighbors: Tensor
-    edges: Tensor
-    weights: Tensor
-    blocks: list[Block]
-
-
-def blocks_of(atoms: Tensor, messages: Tensor, edges: Tensor) -> list[Block]:
-    """Cuts a batch between crystals, given how many of each there are per crystal, each (crystals,)."""
-    limit = BLOCK if atoms.device.type == "cpu" else LARGE_BLOCK
-    blocks, start, stop = [], [0, 0, 0], [0, 0, 0]
-    for counts in torch.stack([atoms, messages, edges], dim=1).tolist():
-        if stop[1] > start[1] and stop[1] + counts[1] - start[1] > limit:
-            blocks.append(Block(*map(slice, start, stop)))
-            start = stop
-        stop = [done + count for done, count in zip(stop, counts, strict=True)]
-    return [*blocks, Block(*map(slice, start, stop))]
+from baselines.features.messages import Messages, add_rows, gathered
 
 
 class VectorAttention(nn.Module):
@@ -97,16 +54,13 @@ class _Attend(torch.autograd.Function):
     def forward(ctx: Any, messages: Messages, *tensors: Tensor) -> Tensor:
         tensors = tuple(tensor.contiguous() for tensor in tensors)
         inputs, gate_norm, (weight, bias), message_norm = _grouped(tensors)
-        result = torch.empty_like(inputs[0])
+        result = torch.zeros_like(inputs[0])
         z = result.new_empty(len(messages.centers), *result.shape[1:])
-        for block in messages.blocks:
-            i, *_ = _neighborhood(messages, block)
+        for block in messages.blocks():
             _, gate, value, _ = _gated(messages, block, inputs, gate_norm)
-            here = z[block.messages]
-            torch.addmm(bias, value.mul_(gate).flatten(0, 1), weight.T, out=here.flatten(0, 1))
-            m, *_ = _norm(here, message_norm)
-            m.mul_(messages.weights[block.messages, None, None])
-            result[block.atoms] = _summed(m, i, len(result[block.atoms]))
+            torch.addmm(bias, value.mul_(gate).flatten(0, 1), weight.T, out=z[block].flatten(0, 1))
+            m, *_ = _norm(z[block], message_norm)
+            add_rows(result, messages.centers[block], m.mul_(messages.weights[block, None, None]))
         ctx.messages = messages
         ctx.save_for_backward(*tensors, z)
         return result
@@ -115,17 +69,15 @@ class _Attend(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         *tensors, z = ctx.saved_tensors
-        messages = ctx.messages
+        messages, grad = ctx.messages, grad.contiguous()
         inputs, gate_norm, (weight, _), message_norm = _grouped(tensors)
         grads = [torch.zeros_like(tensor) for tensor in tensors]
         d_inputs, d_gate_norm, (d_weight, d_bias), d_message_norm = _grouped(grads)
-        for block in messages.blocks:
-            i, *_ = _neighborhood(messages, block)
+        for block in messages.blocks():
             alpha, gate, value, gate_statistics = _gated(messages, block, inputs, gate_norm)
-            here = z[block.messages]
-            dm = _rows(grad[block.atoms], i).mul_(messages.weights[block.messages, None, None])
-            _, *statistics = _norm(here, message_norm)
-            dz = _norm_backward(dm, here, statistics, message_norm, d_message_norm).flatten(0, 1)
+            dm = gathered(grad, messages.centers[block]).mul_(messages.weights[block, None, None])
+            _, *statistics = _norm(z[block], message_norm)
+            dz = _norm_backward(dm, z[block], statistics, message_norm, d_message_norm).flatten(0, 1)
             h = (value * gate).flatten(0, 1)
             d_weight.addmm_(dz.T, h)
             d_bias += dz.sum(0)
@@ -142,65 +94,45 @@ def _grouped(tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], ...]:
 
 
 def _gated(
-    messages: Messages, block: Block, inputs: Sequence[Tensor], gate_norm: Sequence[Tensor]
+    messages: Messages, block: slice, inputs: Sequence[Tensor], gate_norm: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
     """α, σ(LN(α)) and A_i + B_j + U_e of a block, each (messages, heads, 3C), and the statistics of LN."""
     q, k, e, a, b, u = inputs
-    i, j, d = _neighborhood(messages, block)
-    width = q.shape[2]
-    q_atoms = q[block.atoms]
+    i, j, d = messages.centers[block], messages.neighbors[block], messages.edges[block]
     alpha = a.new_empty(len(i), *a.shape[1:])
-    own, sent, edge = alpha.split(width, dim=2)
-    q_i = _rows(q_atoms, i)
-    own.copy_(_rows(q_atoms * k[block.atoms], i))
-    torch.mul(q_i, _rows(k[block.atoms], j), out=sent)
-    torch.mul(q_i, _rows(e[block.edges], d), out=edge)
-    value = _rows(a[block.atoms], i)
-    value += _rows(b[block.atoms], j)
-    value += _rows(u[block.edges], d)
+    own, sent, edge = alpha.split(q.shape[2], dim=2)
+    q_i = gathered(q, i)
+    torch.mul(q_i, gathered(k, i), out=own)
+    torch.mul(q_i, gathered(k, j), out=sent)
+    torch.mul(q_i, gathered(e, d), out=edge)
+    value = gathered(a, i)
+    value += gathered(b, j)
+    value += gathered(u, d)
     gate, *statistics = _norm(alpha, gate_norm)
     return alpha, gate.sigmoid_(), value, statistics
 
 
 def _scatter(
     messages: Messages,
-    block: Block,
+    block: slice,
     inputs: Sequence[Tensor],
     d_alpha: Tensor,
     d_value: Tensor,
     grads: Sequence[Tensor],
 ) -> None:
-    """Adds up the gradients by α and u of a block's messages into those by q, k, e, a, b and u."""
-    q, k, e = inputs[0][block.atoms], inputs[1][block.atoms], inputs[2][block.edges]
-    i, j, d = _neighborhood(messages, block)
+    """Adds the gradients by α and u of a block's messages to those by q, k, e, A, B and U."""
+    q, k, e = inputs[:3]
+    i, j, d = messages.centers[block], messages.neighbors[block], messages.edges[block]
     d_q, d_k, d_e, d_a, d_b, d_u = grads
-    d_a[block.atoms] = _summed(d_value, i, len(q))
-    d_b[block.atoms] = _summed(d_value, j, len(q))
-    d_u[block.edges] = _summed(d_value, d, len(e))
+    for target, rows in ((d_a, i), (d_b, j), (d_u, d)):
+        add_rows(target, rows, d_value)
     own, sent, edge = d_alpha.split(q.shape[2], dim=2)
-    q_i = _rows(q, i)
-    d_own = _summed(own, i, len(q))
-    d_k[block.atoms] = (d_own * q).add_(_summed(sent * q_i, j, len(q)))
-    d_e[block.edges] = _summed(edge * q_i, d, len(e))
-    from_both = (sent * _rows(k, j)).add_(edge * _rows(e, d))
-    d_q[block.atoms] = (d_own * k).add_(_summed(from_both, i, len(q)))
-
-
-def _neighborhood(messages: Messages, block: Block) -> tuple[Tensor, Tensor, Tensor]:
-    """i, j and the row of e of a block's messages, counted within the block."""
-    i, j, d = (table[block.messages] for table in (messages.centers, messages.neighbors, messages.edges))
-    return i - block.atoms.start, j - block.atoms.start, d - block.edges.start
-
-
-def _rows(values: Tensor, rows: Tensor) -> Tensor:
-    return rows_of(values.flatten(1), rows).view(len(rows), *values.shape[1:])
-
-
-def _summed(values: Tensor, rows: Tensor, size: int) -> Tensor:
-    """Sum of the values (messages, heads, width) for each of `size` rows, in a fixed order."""
-    flat = values.reshape(len(values), -1)
-    summed = torch.ops.aten.embedding_dense_backward(flat, rows, size, -1, False)
-    return summed.view(size, *values.shape[1:])
+    by_q = own * gathered(k, i)
+    by_q.addcmul_(sent, gathered(k, j)).addcmul_(edge, gathered(e, d))
+    add_rows(d_q, i, by_q)
+    q_i = gathered(q, i)
+    for target, rows, part in ((d_k, i, own), (d_k, j, sent), (d_e, d, edge)):
+        add_rows(target, rows, part * q_i)
 
 
 def _norm(x: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:

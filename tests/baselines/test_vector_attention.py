@@ -6,8 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from baselines.features import vector_attention
-from baselines.features.vector_attention import Block, Messages, VectorAttention, blocks_of
+from baselines.features import messages as message_blocks
+from baselines.features.messages import Messages
+from baselines.features.vector_attention import VectorAttention
 
 HEADS, WIDTH = 2, 5
 ATOMS, MESSAGES, EDGES = [3, 1, 4, 2], [7, 2, 0, 6], [2, 1, 1, 3]  # the third crystal receives nothing
@@ -24,8 +25,7 @@ def example() -> tuple[list[torch.Tensor], Messages]:
         j.append(torch.randint(ATOMS[crystal], (count,)) + sum(ATOMS[:crystal]))
         d.append(torch.randint(EDGES[crystal], (count,)) + sum(EDGES[:crystal]))
     weights = torch.randint(1, 4, (sum(MESSAGES),)).double()
-    blocks = blocks_of(*map(torch.tensor, (ATOMS, MESSAGES, EDGES)))
-    return tensors, Messages(torch.cat(i), torch.cat(j), torch.cat(d), weights, blocks)
+    return tensors, Messages(torch.cat(i), torch.cat(j), torch.cat(d), weights)
 
 
 def layer() -> VectorAttention:
@@ -46,11 +46,11 @@ def plain(attention: VectorAttention, messages: Messages, q, k, e, a, b, u) -> t
     return torch.zeros_like(q).index_add(0, i, m * messages.weights[:, None, None])
 
 
-@pytest.mark.parametrize("limit", [1, 8, 1000])
+@pytest.mark.parametrize("limit", [1, 4, 1000])
 def test_values_and_gradients_are_those_of_the_formulas(monkeypatch, limit) -> None:
-    monkeypatch.setattr(vector_attention, "BLOCK", limit)
+    monkeypatch.setattr(message_blocks, "BLOCK", limit)
     tensors, messages = example()
-    assert len(messages.blocks) == {1: 3, 8: 2, 1000: 1}[limit]
+    assert len(messages.blocks()) == {1: 15, 4: 4, 1000: 1}[limit]
     attention = layer()
     inputs = [tensor.requires_grad_() for tensor in tensors]
     expected, result = plain(attention, messages, *inputs), attention(*inputs, messages)
@@ -62,16 +62,6 @@ def test_values_and_gradients_are_those_of_the_formulas(monkeypatch, limit) -> N
     for mine, other in zip(ours, theirs, strict=True):
         assert other.abs().max() > 1e-3
         torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-11)
-
-
-def test_blocks_cut_a_batch_between_crystals(monkeypatch) -> None:
-    monkeypatch.setattr(vector_attention, "BLOCK", 10)
-    counts = [torch.tensor(values) for values in ([2, 1, 3, 1], [6, 3, 12, 4], [1, 2, 1, 5])]
-    assert blocks_of(*counts) == [
-        Block(slice(0, 3), slice(0, 9), slice(0, 3)),
-        Block(slice(3, 6), slice(9, 21), slice(3, 4)),  # one crystal is never cut
-        Block(slice(6, 7), slice(21, 25), slice(4, 9)),
-    ]
 
 
 def test_a_gate_without_scale_is_a_half() -> None:
