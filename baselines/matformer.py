@@ -42,12 +42,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.features.atom_table import LAST_ELEMENT, atom_table
-from baselines.features.batch_norms import normalized
+from baselines.features.counted_norm import CountedNorm
+from baselines.features.distinct import distinct
 from baselines.features.gaussians import GaussianGrid
 from baselines.features.messages import Messages
 from baselines.features.vector_attention import VectorAttention
 from baselines.graphs.batch import GraphBatch, GraphBatches
-from baselines.graphs.distinct import distinct
 from baselines.graphs.lattice_edges import ShellsAndLattice
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.entry import ModelEntry
@@ -135,7 +135,7 @@ class MatformerLayer(nn.Module):
         self.update = nn.Linear(3 * width, 3 * width)  # W_u
         self.attention = VectorAttention(width)
         self.merge = nn.Linear(heads * width, width)  # W_c
-        self.norm = nn.BatchNorm1d(width)
+        self.norm = CountedNorm(width)
         self.skip = nn.Linear(width, width)
 
     def forward(self, x: Tensor, a: Tensor, messages: Messages) -> Tensor:
@@ -154,16 +154,16 @@ class MatformerLayer(nn.Module):
             F.linear(e, w_e),
             messages,
         )
-        return F.silu(normalized(self.norm, self.merge(o.flatten(1)))) + self.skip(x)
+        return F.silu(self.norm(self.merge(o.flatten(1)))) + self.skip(x)
 
 
 def _messages(batch: GraphBatch) -> tuple[Tensor, Messages]:
     """The distinct lengths of the edges of each crystal, (lengths,) in Å, and the distinct messages."""
     owner, i, j, d = batch.crystal_of_atom, batch.edge_centers, batch.edge_neighbors, batch.edge_distances
     lengths = distinct(owner[i], d)
-    edges = distinct(i, j, lengths.group)
+    edges = distinct(i, j, lengths.of)
     first = edges.first
-    messages = Messages(i[first], j[first], lengths.group[first], edges.counts.to(d.dtype))
+    messages = Messages(i[first], j[first], lengths.of[first], edges.counts.to(d.dtype))
     return d[lengths.first], messages
 
 
