@@ -12,5 +12,6 @@
 | `chunks` | work on a data set shared by processes |
 | `edge_lists` | the edges of a whole data set, built once in parallel, then read memory-mapped |
 | `batch` | `GraphBatch`: the crystals of one step with their edges |
+| `potential_batch` | `PotentialBatch`: one with the potentials of all pairs, too |
 | `adjacency` | pairs of edges that share an atom: angles and line graphs |
 """

@@ -6,7 +6,8 @@ import torch
 
 from baselines.graphs import pair_potentials
 from baselines.graphs.lattice_sums import lattice_sums
-from baselines.graphs.pair_potentials import PairPotentials, PotentialBatches, open_potentials
+from baselines.graphs.pair_potentials import PairPotentials, open_potentials
+from baselines.graphs.potential_batch import PotentialBatches
 from baselines.graphs.shells import NearestShells
 from crystalformer.data.crystal import Crystal
 
