@@ -7,4 +7,5 @@ distinct.py       rows that occur several times, found once
 counted_norm.py   batch norm of such rows
 messages.py       messages of a batch in blocks that fit into a cache
 vector_attention.py    the messages of Matformer, in blocks
+gated_messages.py      those of PotNet
 """
