@@ -24,14 +24,18 @@ class CountedNorm(nn.BatchNorm1d):
             return super().forward(input)
         return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
-    def _normalized(self, input: Tensor, counts: Tensor) -> Tensor:
+    def statistics(self, input: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance, each (width,), over all occurrences; the running statistics follow them."""
         total = counts.sum()
         mean = counts @ input / total
-        centered = input - mean
-        variance = counts @ centered.square() / total
+        variance = counts @ (input - mean).square() / total
         with torch.no_grad():
             momentum = self.momentum or 0.0
             self.running_mean.lerp_(mean, momentum)
             self.running_var.lerp_(variance * (total / (total - 1)), momentum)
             self.num_batches_tracked.add_(1)
-        return torch.addcmul(self.bias, centered, self.weight * torch.rsqrt(variance + self.eps))
+        return mean, variance
+
+    def _normalized(self, input: Tensor, counts: Tensor) -> Tensor:
+        mean, variance = self.statistics(input, counts)
+        return torch.addcmul(self.bias, input - mean, self.weight * torch.rsqrt(variance + self.eps))

@@ -41,37 +41,12 @@ class GatedMessages(nn.Module):
         """
         layers = self.gate.weight, self.gate.bias, self.value.weight, self.value.bias
         gate, value = _Networks.apply(messages, a, b, u, *layers)
-        norm, statistics = self.norm, None
-        if self.training:
-            statistics = _statistics(gate.detach(), messages)
-            _follow(norm, statistics, messages.weights.sum())
-        mean, variance = statistics or (norm.running_mean, norm.running_var)
+        norm, own = self.norm, self.training
+        mean, variance = norm.running_mean, norm.running_var
+        if own:
+            mean, variance = norm.statistics(gate.detach(), messages.weights)
         scale = torch.rsqrt(variance + norm.eps)
-        return _GatedSum.apply(
-            messages, statistics is not None, len(a), gate, value, norm.weight, norm.bias, mean, scale
-        )
-
-
-def _statistics(x: Tensor, messages: Messages) -> tuple[Tensor, Tensor]:
-    """Mean and variance of each entry of x (messages, width) over all edges."""
-    weights, total = messages.weights, messages.weights.sum()
-    mean = weights @ x / total
-    variance = torch.zeros_like(mean)
-    for block in messages.blocks():
-        variance += weights[block] @ (x[block] - mean).square_()
-    return mean, variance / total
-
-
-def _follow(norm: nn.BatchNorm1d, statistics: tuple[Tensor, Tensor], total: Tensor) -> None:
-    """Moves the running statistics as `nn.BatchNorm1d` does."""
-    mean, variance = statistics
-    momentum = norm.momentum or 0.0
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    assert norm.num_batches_tracked is not None
-    norm.running_mean.lerp_(mean, momentum)
-    norm.running_var.lerp_(variance * (total / (total - 1)), momentum)
-    norm.num_batches_tracked.add_(1)
+        return _GatedSum.apply(messages, own, len(a), gate, value, norm.weight, norm.bias, mean, scale)
 
 
 class _Networks(torch.autograd.Function):
