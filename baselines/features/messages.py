@@ -12,7 +12,7 @@ from torch import Tensor
 
 from baselines.features.edge_linear import rows_of
 
-BLOCK = 256  # messages at once on a CPU
+BLOCK = 512  # messages at once on a CPU
 LARGE_BLOCK = 32768  # elsewhere, where it is the memory that is to be bounded
 
 
@@ -47,5 +47,10 @@ def add_rows(target: Tensor, rows: Tensor, values: Tensor) -> None:
     if target.device.type == "cpu":
         target.index_add_(0, rows, values)
         return
-    flat = values.reshape(len(values), -1)  # index_add_ of accelerators is atomic: in any order
+    _ordered_add(target, rows, values)
+
+
+def _ordered_add(target: Tensor, rows: Tensor, values: Tensor) -> None:
+    """For accelerators, where index_add_ is atomic and so in any order."""
+    flat = values.reshape(len(values), -1)
     target += torch.ops.aten.embedding_dense_backward(flat, rows, len(target), -1, False).view_as(target)
