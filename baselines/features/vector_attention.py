@@ -9,7 +9,8 @@ For a message from atom j to atom i along an edge with features e, and for each 
 with a weight w, the number of edges that send this message. u is W_u [v_i ‖ v_j ‖ e] + b_u in three parts,
 which the caller computes once per atom and once per edge length.
 
-The backward pass computes all of them again instead of reading them from memory, but for W_m (...) + b_m.
+All this is computed in blocks, see `messages`; and again in the backward pass instead of being kept, but for
+W_m (...) + b_m.
 """
 
 from collections.abc import Sequence

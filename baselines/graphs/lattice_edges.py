@@ -18,9 +18,9 @@ class ShellsAndLattice:
     """`NearestShells(neighbours)`, canonised, with edges of each atom to twelve images of itself.
 
     These are at ±l_1, ±l_2, ±l_3, ±(l_1 + l_2), ±(l_1 + l_3) and ±(l_2 + l_3) of the cell as stored: another
-    basis of the same lattice gives other edges (K. Yan et al., NeurIPS 2022, Sec. 4.1, "self-connecting
-    edges"). Where an atom has its own image n among its nearest shells, that edge and the one to -n, which
-    are doubled already, stay as they are, since the published code collects both kinds in one set.
+    basis of the same lattice gives other edges (K. Yan et al., NeurIPS 2022, "self-connecting edges"). Where
+    an atom has its own image n among its nearest shells, that edge and the one to -n, which are doubled
+    already, stay as they are, since the published code collects both kinds in one set.
     """
 
     name: ClassVar[str] = "shells_lattice"

@@ -1,7 +1,7 @@
 r"""Sums of a pair potential over all images of an atom: Coulomb, London and Pauli, to convergence.
 
 For atoms i and j with v = p_i - p_j, the cell vectors L and volume V, and integer k (Y. Lin et al., Efficient
-Approximations of Complete Interatomic Potentials for Crystal Property Prediction, ICML 2023, Sec. 3.3):
+Approximations of Complete Interatomic Potentials for Crystal Property Prediction, ICML 2023):
 
     Z(p) = Σ'_k |Lk + v|^(-2p),   p = 1/2 (Coulomb) and p = 3 (London)
     E(a) = Σ_k exp(-a |Lk + v|)                                                    (Pauli)

@@ -35,7 +35,7 @@ def test_madelung_constants() -> None:
 
 
 def test_sums_of_the_sixth_inverse_power() -> None:
-    # The lattice sums A_6 of Lennard-Jones and Ingham (1925), nearest neighbours at distance 1
+    # Those of the simple and of the face-centred cubic lattice, nearest neighbours at distance 1
     origin = np.zeros((1, 3))
     assert lattice_sums(np.eye(3), origin, 1.0).london[0, 0] == pytest.approx(8.40192397, abs=1e-8)
     assert lattice_sums(FCC / np.sqrt(2), origin, 1.0).london[0, 0] == pytest.approx(14.45392104, abs=1e-8)
