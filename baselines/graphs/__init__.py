@@ -6,7 +6,12 @@
 | `radius` | all neighbours within a radius |
 | `nearest` | exactly k nearest, padded: CGCNN, GATGNN |
 | `shells` | the nearest k and all ties, in both directions: ALIGNN, Matformer, PotNet, ComFormer |
+| `lattice_edges` | the shells with edges of each atom to its own images along the cell: Matformer |
+| `lattice_sums` | Coulomb, London and Pauli potentials summed over all images |
+| `pair_potentials` | these sums for all pairs of atoms of a data set, cached as the edges are: PotNet |
+| `chunks` | work on a data set shared by processes |
 | `edge_lists` | the edges of a whole data set, built once in parallel, then read memory-mapped |
 | `batch` | `GraphBatch`: the crystals of one step with their edges |
+| `potential_batch` | `PotentialBatch`: one with the potentials of all pairs, too |
 | `adjacency` | pairs of edges that share an atom: angles and line graphs |
 """

@@ -14,18 +14,18 @@ The folder `<cache>/<data set>-<rule>-<key>` holds, for N atoms in M crystals:
 See `crystalformer.data.array_cache` for the key and the `manifest.json`.
 """
 
-import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from baselines.graphs.chunks import Chunk, map_chunks
 from baselines.graphs.rule import EdgeRule, Unrepresentable
-from crystalformer.data.array_cache import cores, open_arrays, with_progress
+from crystalformer.data.array_cache import open_arrays
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.growing_array import GrowingArray
 
@@ -100,30 +100,12 @@ def _build(folder: Path, store: ArrayStore, rule: EdgeRule, workers: int | None)
 
 def _parts(store: ArrayStore, rule: EdgeRule, workers: int | None) -> Iterator[_Part]:
     """The edges of `CHUNK` crystals after the other, in the order of the store."""
-    tasks = [(first, *_chunk(store, first), rule) for first in range(0, len(store), CHUNK)]
-    workers, description = workers or cores(), f"{rule.name} edges of {store.name}"
-    # Processes, as the search of pymatgen holds the interpreter's lock; a daemon process may not start any.
-    if workers == 1 or len(store) < SERIAL or multiprocessing.current_process().daemon:
-        yield from with_progress(map(_part, tasks), len(tasks), description)
-        return
-    # Started afresh: forking a process that has threads (PyTorch, Ray) can hang.
-    with ProcessPoolExecutor(min(workers, len(tasks)), multiprocessing.get_context("spawn")) as pool:
-        yield from with_progress(pool.map(_part, tasks), len(tasks), description)
+    description = f"{rule.name} edges of {store.name}"
+    return map_chunks(partial(_part, rule), store, CHUNK, SERIAL, workers, description)
 
 
-Chunk = tuple[tuple[str, ...], np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-
-
-def _chunk(store: ArrayStore, first: int) -> Chunk:
-    last = min(first + CHUNK, len(store))
-    atoms = slice(store.offsets[first], store.offsets[last])
-    offsets = store.offsets[first : last + 1] - store.offsets[first]
-    lattices = store.lattices[first:last]
-    return store.ids[first:last], lattices, store.frac_coords[atoms], store.numbers[atoms], offsets
-
-
-def _part(task: tuple[int, *Chunk, EdgeRule]) -> _Part:
-    first, ids, lattices, frac_coords, numbers, offsets, rule = task
+def _part(rule: EdgeRule, chunk: Chunk) -> _Part:
+    first, ids, lattices, frac_coords, numbers, offsets = chunk
     counts, pieces, failures = [np.empty(0, np.int64)], [_none()], {}
     for row, id_ in enumerate(ids):
         atoms = slice(offsets[row], offsets[row + 1])
