@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from baselines import cgcnn, schnet
+from baselines import cgcnn, megnet, schnet
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.batch import CrystalBatches
 from crystalformer.data.image_batch import ImageBatches
@@ -59,5 +59,6 @@ MODELS: dict[str, ModelEntry] = {
         CRYSTALFRAMER,
         cgcnn.ENTRY,
         schnet.ENTRY,
+        megnet.ENTRY,
     )
 }
