@@ -55,5 +55,7 @@ def sums_by_degree(values: Tensor, degrees: int) -> Tensor:
 
 def repeated_by_degree(values: Tensor, degrees: int) -> Tensor:
     """The value of l for each of its m: (rows, degrees, ...) -> (rows, degrees², ...)."""
-    places = [degree for degree in range(degrees) for _ in range(2 * degree + 1)]
-    return values[:, places]
+    parts = values.split(1, dim=1)
+    return torch.cat(
+        [parts[degree].expand(-1, 2 * degree + 1, *values.shape[2:]) for degree in range(degrees)], dim=1
+    )
