@@ -22,7 +22,9 @@ The crystal is read as a weighted mean of its atoms, w_i = σ(·) and ξ_i both 
 f_ln is a normalised spherical Bessel function (`baselines.features.bessel`), whose radius is r_c, not r_3.
 
 Parameters: 231,709, those of the published code for an intensive property (`is_intensive`, `weighted_atom`);
-all of them are used. MatGL's model of the same name has three layers in φ and 283,997.
+all of them are used. MatGL's M3GNet is another model, with three layers in φ and 283,997 parameters. Its
+training step takes twice as long (0.84 against 0.41 CPU-seconds for 64 crystals of the Materials Project with
+728 atoms and 23,658 edges, one core of an AMD EPYC); its parts serve as a check.
 
 Where published code and paper differ, the published code is followed:
 - ς of W_0' e⁰ in the sum over neighbours; paper and MatGL have W_0' e⁰ alone: `activates_atom_weights`.
@@ -30,7 +32,8 @@ Where published code and paper differ, the published code is followed:
 What differs from the published code:
 - The sum over k is a product. With Y_l0(θ_jik) = sqrt((2l + 1) / 4π) Σ_m C_lm(r_ij) C_lm(r_ik), it is a sum
   over the bonds of atom i, taken once for all of its j, less the term k = j. No triplets are listed, and
-  memory and time grow with the number of bonds: the same function with less work.
+  memory and time grow with the number of bonds: the same function with less work and, in single precision,
+  the same rounding errors.
 - V_1 [v_i ‖ v_j ‖ e_ij] is computed as a sum of three products, two of which are done per atom.
 - Crystals without triplets, on which the published code fails, and atoms without neighbours are represented:
   their sums are 0.
