@@ -1,8 +1,8 @@
 r"""SchNet, continuous-filter convolutions.
 
 K. T. Schütt, H. E. Sauceda, P.-J. Kindermans, A. Tkatchenko and K.-R. Müller, J. Chem. Phys. 148, 241722
-(2018). The authors released no code for crystals; this follows SchNet of PyTorch Geometric 2.8
-(`torch_geometric.nn.models.SchNet`), which has the parameters of the authors' SchNetPack, one for one.
+(2018). This follows SchNet of PyTorch Geometric 2.8 (`torch_geometric.nn.models.SchNet`), which has as many
+parameters as the authors' SchNetPack.
 
 Atom i starts from a row a_Z of a table of elements. With ssp(x) = ln(e^x / 2 + 1 / 2), all neighbours within
 r_c, Gaussians e_k of centres μ_k = 0, Δ, ..., r_c, and the cutoff f(d) = (cos(π d / r_c) + 1) / 2, each of
@@ -16,9 +16,9 @@ the interactions is
 and the prediction is the mean over atoms of W_4 ssp(W_3 x_i + b_3) + b_4 (or the sum: `readout`).
 
 Settings. 128 features, 6 interactions and 50 Gaussians are the defaults of both libraries (455,809
-parameters; 127,553 with 64 features). Their cutoffs, meant for molecules, are not used: r_c = 5 Å is that of
-SchNet in Matbench (the kgcnn code), the only setting for crystals that states all of its values. The setting
-behind the SchNet rows of the tables of Matformer and its successors is not known.
+parameters; 127,553 with 64 features). The cutoff of 10 Å that goes with them is meant for molecules: r_c = 5 Å
+is that of SchNet in Matbench (the kgcnn code), a setting for crystals of which all values are known. The one
+behind the SchNet rows in the tables of Matformer and its successors is not.
 
 What differs from the library:
 - W(d) is a function of the distance alone, so it is computed once for all edges of a batch with the same
