@@ -16,14 +16,14 @@ the interactions is
 and the prediction is the mean over atoms of W_4 ssp(W_3 x_i + b_3) + b_4 (or the sum: `readout`).
 
 Settings. 128 features, 6 interactions and 50 Gaussians are the defaults of both libraries (455,809
-parameters; 127,553 with 64 features). The cutoff of 10 Å that goes with them is meant for molecules: r_c = 5 Å
-is that of SchNet in Matbench (the kgcnn code), a setting for crystals of which all values are known. The one
+parameters; 127,553 with 64 features). The library's cutoff of 10 Å is meant for molecules; r_c = 5 Å is
+that of SchNet in Matbench (the kgcnn code), a setting for crystals of which all values are known. The one
 behind the SchNet rows in the tables of Matformer and its successors is not.
 
 What differs from the library:
 - W(d) is a function of the distance alone, so it is computed once for all edges of a batch with the same
-  distance. An edge and its reverse always share one, and symmetric crystals have few: the same function with
-  less work.
+  distance, bit for bit. An edge and its reverse nearly always share one, and symmetric crystals have few: the
+  same function with less work.
 - All neighbours within r_c, periodic images included, count; the library keeps at most 32.
 - The mean over atoms, not the sum, is the default, since the benchmark's targets are per atom or intensive.
 
