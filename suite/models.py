@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from baselines import cgcnn, matformer, potnet
+from baselines import cgcnn, m3gnet, matformer, megnet, potnet, schnet
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.batch import CrystalBatches
 from crystalformer.data.image_batch import ImageBatches
@@ -60,5 +60,8 @@ MODELS: dict[str, ModelEntry] = {
         cgcnn.ENTRY,
         matformer.ENTRY,
         potnet.ENTRY,
+        schnet.ENTRY,
+        megnet.ENTRY,
+        m3gnet.ENTRY,
     )
 }

@@ -1,11 +1,18 @@
-"""What models turn elements and edges into before the first message: tables, radial bases, edge layers.
+"""What models turn elements and edges into before the first message, and messages that several models send.
 
-atom_table.py     the 92 element properties of CGCNN, which most models of crystals start from
-gaussians.py      one number as a row of Gaussians
-edge_linear.py    a linear layer of [v_i ‖ v_j ‖ e_ij], most of it computed per atom
-distinct.py       rows that occur several times, found once
-counted_norm.py   batch norm of such rows
-messages.py       messages of a batch in blocks that fit into a cache
-vector_attention.py    the messages of Matformer, in blocks
-gated_messages.py      those of PotNet
+| file | what |
+|---|---|
+| `atom_table` | the 92 element properties of CGCNN, which most models of crystals start from |
+| `gaussians` | one number as a row of Gaussians |
+| `bessel` | spherical Bessel functions of a distance: M3GNet |
+| `spherical_harmonics` | sums over angles between edges as products of sums over edges: M3GNet |
+| `edge_linear` | a linear layer of [v_i ‖ v_j ‖ e_ij], most of it computed per atom |
+| `distinct` | rows that occur several times, found once |
+| `counted_norm` | batch norm of such rows |
+| `messages` | messages of a batch in blocks that fit into a cache |
+| `vector_attention` | the messages of Matformer, in blocks |
+| `gated_messages` | those of PotNet |
+| `shifted_softplus` | the activation of SchNet and MEGNet |
+| `set2set` | a set of vectors as one, by attention: the readout of MEGNet |
+| `glorot` | initial weights as Keras draws them |
 """

@@ -1,0 +1,11 @@
+"""The activation of SchNet and MEGNet: softplus, moved to pass through the origin."""
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def shifted_softplus(x: Tensor) -> Tensor:
+    """ssp(x) = ln(e^x / 2 + 1 / 2) = softplus(x) - ln 2; any shape. MEGNet calls it softplus2."""
+    return F.softplus(x).sub_(math.log(2))
