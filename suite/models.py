@@ -52,8 +52,8 @@ def parameter_count(module: nn.Module) -> int:
 
 def _crystal_batches(store: ArrayStore, scaled_targets: np.ndarray, config: Any, cache: Path) -> BatchMaker:
     if config.images_radius is None or config.frames != "none":  # listed batch by batch
-        return CrystalBatches(store, scaled_targets)
-    return ImageBatches(store, scaled_targets, cache, config.images_radius)
+        return CrystalBatches(store, scaled_targets, mixed_sites=True)
+    return ImageBatches(store, scaled_targets, cache, config.images_radius, mixed_sites=True)
 
 
 def _k_nearest_batches(store: ArrayStore, scaled_targets: np.ndarray, config: Any, cache: Path) -> BatchMaker:

@@ -64,7 +64,9 @@ def run(state, numbers, positions, lattices, sizes, settings, gauss_scale=None) 
     state = {name: np.asarray(value, dtype=np.float64) for name, value in state.items()}
     ends = np.cumsum(sizes)
     crystals = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
-    x = state["input_embeddings.weight"].T[np.asarray(numbers) - 1]
+    rows = state["input_embeddings.weight"].T
+    numbers = np.asarray(numbers)  # (atoms,), or shares of the elements (atoms, elements)
+    x = rows[numbers - 1] if numbers.ndim == 1 else numbers @ rows[: numbers.shape[1]]
     result, scales = Result(np.empty(0), np.empty(0)), []
     blocks = sum(name.endswith("q_proj_weight") for name in state)
     for block in range(blocks):

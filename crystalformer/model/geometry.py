@@ -70,6 +70,8 @@ def check_batch(batch: CrystalBatch, elements: int) -> None:
             the message names the first crystal of that kind by its place in the batch and its row in the
             array store.
     """
+    if batch.occupancy is not None:
+        _check_occupancy(batch, batch.occupancy, elements)
     lattices = batch.lattices.detach()
     # as in `Crystal`: below this the cell vectors lie in a plane, but for rounding
     smallest = MIN_RELATIVE_VOLUME * lattices.norm(dim=2).prod(1)
@@ -100,6 +102,25 @@ def check_batch(batch: CrystalBatch, elements: int) -> None:
         f"lattices: expected three cell vectors that span a volume, got {volumes[crystal]:.3g} Å^3 in "
         f"{_crystal_name(batch, crystal)}"
     )
+
+
+def _check_occupancy(batch: CrystalBatch, occupancy: Tensor, elements: int) -> None:
+    unknown = (occupancy[:, elements:] != 0).any(1)
+    if bool(unknown.any()):
+        atom = _first(unknown)
+        z = elements + 1 + _first(occupancy[atom, elements:] != 0)
+        raise ValueError(
+            f"occupancy: expected atomic numbers Z from 1 to {elements}, got a share of Z = {z} in "
+            f"{_atom_name(batch, atom)}; the setting `elements` can be raised to 118"
+        )
+    total = occupancy.sum(1)
+    possible = (occupancy >= 0).all(1) & (total > 0) & (total <= 1 + 1e-4)  # not where a share is NaN
+    if not bool(possible.all()):
+        atom = _first(~possible)
+        raise ValueError(
+            f"occupancy: expected shares of at least 0, above 0 and at most 1 in all, got "
+            f"{float(total[atom]):.4g} in all in {_atom_name(batch, atom)}"
+        )
 
 
 def _first(wrong: Tensor) -> int:
