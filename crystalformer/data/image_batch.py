@@ -7,6 +7,7 @@ In addition to the fields of `CrystalBatch`:
 | `image_offsets` | (atoms + 1,) int64 | - | the images of atom i are rows offsets[i] to offsets[i + 1] - 1 |
 | `image_keys` | (images,) int64 | - | atom j; a row of the batch, as i |
 | `image_distances` | (images,) | Å | length of p_j + n L - p_i |
+| `image_radius` | float | Å | within which all images are listed |
 
 Rows are sorted by (i, j); the atom itself, at distance 0, is among them.
 """
@@ -30,6 +31,7 @@ class ImageBatch(CrystalBatch):
     image_offsets: Tensor
     image_keys: Tensor
     image_distances: Tensor
+    image_radius: float
 
 
 class ImageBatches(CrystalBatches):
@@ -49,7 +51,8 @@ class ImageBatches(CrystalBatches):
         mixed_sites: bool = False,
     ) -> None:
         super().__init__(store, scaled_targets, mixed_sites=mixed_sites)
-        self.lists = open_image_lists(store, cache_folder, radius)
+        self.radius = float(radius)
+        self.lists = open_image_lists(store, cache_folder, self.radius)
 
     def __call__(self, indices: np.ndarray) -> ImageBatch:
         """The crystals with these store rows, in this order."""
@@ -69,4 +72,5 @@ class ImageBatches(CrystalBatches):
             image_offsets=torch.from_numpy(offsets),
             image_keys=torch.from_numpy(keys),
             image_distances=torch.from_numpy(np.concatenate([lists.distances[rows] for rows in slices])),
+            image_radius=self.radius,
         )

@@ -1,5 +1,6 @@
 """`Geometry`: where the atoms of a batch are, in the forms that attention asks for."""
 
+import math
 from functools import cached_property
 
 import torch
@@ -28,7 +29,10 @@ class Geometry:
     def images(self) -> ImageList:
         """The periodic images within range, for attention in real space.
 
-        An `ImageBatch` brings those within a radius along; its radius must be that of the configuration.
+        An `ImageBatch` brings those within a radius along.
+
+        Raises:
+            ValueError: its radius is not that of the configuration.
         """
         batch, config = self._batch, self._config
         arrays = batch.positions, batch.lattices, batch.sizes
@@ -39,6 +43,12 @@ class Geometry:
         # frames ask for the cells of the images, which the stored lists leave out
         if not isinstance(batch, ImageBatch) or config.frames != "none":
             return list_images_within(*arrays, radius, config.sigma_max, self._basis)
+        if not math.isclose(batch.image_radius, radius, rel_tol=1e-9):
+            raise ValueError(
+                f"image_radius: expected images within {radius:g} Å, the radius of the model (lattice_range="
+                f"{config.lattice_range!r}), got a batch with those within {batch.image_radius:g} Å; cut the "
+                f"batches by ImageBatches with radius={radius!r}"
+            )
         return ImageList(
             sizes=batch.sizes,
             offsets=batch.image_offsets,
