@@ -31,6 +31,7 @@ from torch import Tensor
 from crystalformer.data.radius_images import radius_images
 from crystalformer.layers.radial_basis import GaussianBasis
 from crystalformer.layers.segments import segment_ids, segment_offsets
+from crystalformer.model.portions import Portions, share_out
 from crystalformer.model.tiles import Tiles, pack_tiles
 
 CUTOFF_SIGMAS = 3.5
@@ -81,9 +82,9 @@ class ImageList:
         return torch.bincount(pair, minlength=int((self.sizes**2).sum()))
 
     @cached_property
-    def largest_first(self) -> Tensor:
-        """(crystals,) int64: the crystals by their number of images, the largest first."""
-        return self.offsets[self.crystal_offsets].diff().argsort(descending=True, stable=True)
+    def portions(self) -> Portions:
+        """The work on a batch in portions; made when first asked for, as the tiles."""
+        return share_out(self.sizes, self.offsets)
 
     @cached_property
     def tiles(self) -> Tiles:

@@ -20,9 +20,10 @@ from torch.autograd.function import once_differentiable
 
 from crystalformer.compiled import c_function
 from crystalformer.model.images import ImageList, box_cutoff
-from crystalformer.model.kernels.loops import backward_crystal, forward_crystal
+from crystalformer.model.kernels.loops import backward_portion, forward_portion
 from crystalformer.model.kernels.team import run_in_threads
 from crystalformer.model.kernels.vectors import LANES, instruction
+from crystalformer.model.portions import Portions
 
 FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
 
@@ -30,19 +31,19 @@ FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
 Task = namedtuple(
     "Task",
     """heads width size
-    starts offsets key
+    portions offsets key
     q k v a distance reach cutoff spacing averaged_v averaged_b tops norms grad_v grad_b dq dk dv da""",
 )
 # The head of the table, and where its arrays begin. The first two are counters that all threads share.
-TURN, FINISHED, CRYSTALS, ORDER, HEADS, WIDTH, SIZE, TABLE = range(8)
+TURN, FINISHED, PORTIONS, HEADS, WIDTH, SIZE, TABLE = range(7)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, a: Tensor, images: ImageList) -> tuple[Tensor, Tensor | None]:
     """`crystalformer.model.kernels.reference.attend`, for float32 and float64 tensors on a CPU.
 
     The result has the same bits in every run, with any number of threads and beside any other crystals.
-    Threads: `torch.get_num_threads()`; a crystal is the work of one thread. It can be differentiated once,
-    by q, k, v and a.
+    Threads: `torch.get_num_threads()`, which share crystals and portions of large ones. It can be
+    differentiated once, by q, k, v and a.
 
     Raises:
         ValueError: tensors of another kind, or distances that are to be differentiated.
@@ -72,7 +73,8 @@ class _Attend(torch.autograd.Function):
         averaged_v, averaged_b = torch.empty_like(v), q.new_empty(atoms, heads, size)
         tops, norms = (q.new_empty(atoms, -(-heads // LANES) * LANES) for _ in range(2))
         inputs, none = _inputs(q, k, v, a, images), q.new_empty(0)
-        _run(_forward, images, q.shape, size, (*inputs, averaged_v, averaged_b, tops, norms, *[none] * 6))
+        arrays = *inputs, averaged_v, averaged_b, tops, norms, *[none] * 6
+        _run(_forward, images.portions, q.shape, size, arrays)
         ctx.images, ctx.size = images, size
         ctx.save_for_backward(q, k, v, a, averaged_v, averaged_b, tops, norms)
         return averaged_v, averaged_b if size else None
@@ -81,15 +83,17 @@ class _Attend(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_v: Tensor, grad_b: Tensor | None) -> tuple[Tensor | None, ...]:
         q, k, v, a, averaged_v, averaged_b, tops, norms = ctx.saved_tensors
-        dq, dk, dv, da = (torch.empty_like(x) for x in (q, k, v, a))
+        portions: Portions = ctx.images.portions
+        dq, da = torch.empty_like(q), torch.empty_like(a)
+        dk, dv = (q.new_empty(portions.rows, *q.shape[1:]) for _ in range(2))
         grad_b = averaged_b if grad_b is None else grad_b  # empty, in the simplified model
         arrays = (
             *_inputs(q, k, v, a, ctx.images),
             *(averaged_v, averaged_b, tops, norms),
             *(grad_v.contiguous(), grad_b.contiguous(), dq, dk, dv, da),
         )
-        _run(_backward, ctx.images, q.shape, ctx.size, arrays)
-        return dq, dk, dv, da, None
+        _run(_backward, portions, q.shape, ctx.size, arrays)
+        return dq, portions.add_up(dk), portions.add_up(dv), da, None
 
 
 def _inputs(q: Tensor, k: Tensor, v: Tensor, a: Tensor, images: ImageList) -> tuple[Tensor, ...]:
@@ -99,29 +103,28 @@ def _inputs(q: Tensor, k: Tensor, v: Tensor, a: Tensor, images: ImageList) -> tu
     cutoff = none if images.reach is None else box_cutoff(a).contiguous()
     spacing = q.new_tensor([1.0 if images.basis is None else images.basis.width])
     distance = images.distance.to(q.dtype)
-    flat = images.crystal_offsets, images.offsets, images.key, q, k, v, a, distance, reach, cutoff, spacing
+    flat = images.offsets, images.key, q, k, v, a, distance, reach, cutoff, spacing
     return tuple(array.contiguous() for array in flat)
 
 
 def _run(
     function: Callable[[torch.dtype], int],
-    images: ImageList,
+    portions: Portions,
     shape: Sequence[int],
     size: int,
     arrays: Sequence[Tensor],
 ) -> None:
-    """Runs a function over the crystals of a batch, the largest first, each thread taking the next one."""
-    order = images.largest_first
+    """Runs a function over the portions of a batch, the largest first, each thread taking the next one."""
+    count = len(portions.table)
     table = np.array(
-        [0, 0, len(order), order.data_ptr(), shape[1], shape[2], size]
-        + [number for array in arrays for number in (array.data_ptr(), array.numel())],
+        [0, 0, count, shape[1], shape[2], size]
+        + [number for array in (portions.table, *arrays) for number in (array.data_ptr(), array.numel())],
         dtype=np.int64,
     )
-    threads = min(torch.get_num_threads(), len(order))
-    run_in_threads(function(arrays[-1].dtype), table.ctypes.data, threads)
-    if table[FINISHED] != len(order):  # compiled code cannot raise: it reports and returns
+    run_in_threads(function(arrays[-1].dtype), table.ctypes.data, min(torch.get_num_threads(), count))
+    if table[FINISHED] != count:  # compiled code cannot raise: it reports and returns
         raise RuntimeError(
-            f"the attention kernel finished {table[FINISHED]} of {len(order)} crystals: no memory?"
+            f"the attention kernel finished {table[FINISHED]} of {count} crystals or portions: no memory?"
         )
 
 
@@ -132,11 +135,10 @@ def _forward(dtype: torch.dtype) -> int:
 
     def forward(pointer: Any) -> None:
         table = carray(pointer, TABLE, np.int64)
-        order = carray(_pointer(table[ORDER]), table[CRYSTALS], np.int64)
         task = _read_task(pointer, real)
         turn = _count(table, TURN)
-        while turn < table[CRYSTALS]:
-            forward_crystal(order[turn], task)
+        while turn < table[PORTIONS]:
+            forward_portion(turn, task)
             _count(table, FINISHED)
             turn = _count(table, TURN)
 
@@ -150,11 +152,10 @@ def _backward(dtype: torch.dtype) -> int:
 
     def backward(pointer: Any) -> None:
         table = carray(pointer, TABLE, np.int64)
-        order = carray(_pointer(table[ORDER]), table[CRYSTALS], np.int64)
         task = _read_task(pointer, real)
         turn = _count(table, TURN)
-        while turn < table[CRYSTALS]:
-            backward_crystal(order[turn], task)
+        while turn < table[PORTIONS]:
+            backward_portion(turn, task)
             _count(table, FINISHED)
             turn = _count(table, TURN)
 
