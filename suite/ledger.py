@@ -167,7 +167,8 @@ class TrialLedger:
             number: the trial's number.
             state: complete, stopped or failed.
             ended: why it ended, for people.
-            result: epochs, val_mae, val_mae_raw, seconds, parameters, recipe, config (what is known of them).
+            result: epochs, val_mae, val_mae_raw, seconds, parameters, recipe, config, images_radius,
+                truncation_bound (what is known of them).
 
         Raises:
             ValueError: a complete or stopped trial has no finite `val_mae`.
@@ -221,6 +222,8 @@ class TrialLedger:
             "ended": known.get("ended", ""),
             "seed": assignment.seed,
             "config": known.get("config", ""),
+            "images_radius": known.get("images_radius", math.nan),
+            "truncation_bound": known.get("truncation_bound", math.nan),
             **{f"{assignment.model}/{name}": value for name, value in assignment.params.items()},
         }
 

@@ -1,5 +1,6 @@
 """`MODELS`: the one registry. A model is a row: its configuration, how to build it, what its batches are."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ class ModelEntry:
         build: configuration -> module; `forward(batch)` gives (crystals, targets) in scaled units.
         batches: (store, scaled targets, configuration, cache folder) -> store rows -> batch.
         calibrate: sets statistics that the model takes from its first training batch, before training.
+        facts: what a run's record says of a configuration beside the configuration itself.
         published_recipe: the training settings of the paper or its released code.
     """
 
@@ -43,6 +45,7 @@ class ModelEntry:
     batches: Callable[[ArrayStore, np.ndarray, Any, Path], BatchMaker]
     calibrate: Callable[[Any, CrystalBatch], None]
     published_recipe: TrainConfig
+    facts: Callable[[Any], dict[str, float | None]] = lambda config: {}
 
 
 def parameter_count(module: nn.Module) -> int:
@@ -54,6 +57,14 @@ def _crystal_batches(store: ArrayStore, scaled_targets: np.ndarray, config: Any,
     if config.images_radius is None or config.frames != "none":  # listed batch by batch
         return CrystalBatches(store, scaled_targets, mixed_sites=True)
     return ImageBatches(store, scaled_targets, cache, config.images_radius, mixed_sites=True)
+
+
+def _truncation(config: Any) -> dict[str, float | None]:
+    """The radius in Å of the lattice sum and the bound on what it leaves out, None where no bound holds."""
+    if config.images_radius is None:  # a box
+        return {}
+    bound = config.truncation_bound
+    return {"images_radius": config.images_radius, "truncation_bound": bound if bound < math.inf else None}
 
 
 def _k_nearest_batches(store: ArrayStore, scaled_targets: np.ndarray, config: Any, cache: Path) -> BatchMaker:
@@ -74,6 +85,7 @@ MODELS: dict[str, ModelEntry] = {
         batches=_crystal_batches,
         calibrate=Crystalformer.calibrate,
         published_recipe=TrainConfig(epochs=500, batch_size=128, swa_epochs=50),
+        facts=_truncation,
     ),
     "crystalframer": ModelEntry(
         key="crystalframer",
@@ -84,6 +96,7 @@ MODELS: dict[str, ModelEntry] = {
         batches=_crystal_batches,
         calibrate=Crystalformer.calibrate,
         published_recipe=TrainConfig(epochs=800, batch_size=128, swa_epochs=50),
+        facts=_truncation,
     ),
     "cgcnn": ModelEntry(
         key="cgcnn",

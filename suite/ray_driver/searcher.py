@@ -77,6 +77,7 @@ class LedgerSearcher(Searcher):
             "parameters": result.get("parameters"),
             "recipe": task.recipe,
             "config": json.dumps(task.resolved_config()),
+            **task.facts(),
         }
         self.ledger.finish(assignment.number, state, ended, {k: v for k, v in known.items() if v is not None})
         task.checkpoint.unlink(missing_ok=True)
