@@ -32,17 +32,17 @@ class Geometry:
         An `ImageBatch` brings those within a radius along.
 
         Raises:
-            ValueError: its radius is not that of the configuration.
+            ValueError: its radius is not that of the configuration, or a cell is too small to be listed.
         """
         batch, config = self._batch, self._config
-        arrays = batch.positions, batch.lattices, batch.sizes
+        arrays, names = (batch.positions, batch.lattices, batch.sizes), _Names(batch)
         if (radius := config.images_radius) is None:
             return list_images(
-                *arrays, config.lattice_range, config.sigma_max, self._basis, config.minimum_box
+                *arrays, config.lattice_range, config.sigma_max, self._basis, config.minimum_box, names
             )
         # frames ask for the cells of the images, which the stored lists leave out
         if not isinstance(batch, ImageBatch) or config.frames != "none":
-            return list_images_within(*arrays, radius, config.sigma_max, self._basis)
+            return list_images_within(*arrays, radius, config.sigma_max, self._basis, names)
         if not math.isclose(batch.image_radius, radius, rel_tol=1e-9):
             raise ValueError(
                 f"image_radius: expected images within {radius:g} Å, the radius of the model (lattice_range="
@@ -107,10 +107,10 @@ def check_batch(batch: CrystalBatch, elements: int) -> None:
         )
     crystal = _first(~regular)
     if not bool(batch.lattices[crystal].isfinite().all()):
-        raise ValueError(f"lattices: expected finite numbers, got others in {_crystal_name(batch, crystal)}")
+        raise ValueError(f"lattices: expected finite numbers, got others in crystal {_Names(batch)[crystal]}")
     raise ValueError(
         f"lattices: expected three cell vectors that span a volume, got {volumes[crystal]:.3g} Å^3 in "
-        f"{_crystal_name(batch, crystal)}"
+        f"crystal {_Names(batch)[crystal]}"
     )
 
 
@@ -140,8 +140,14 @@ def _first(wrong: Tensor) -> int:
 def _atom_name(batch: CrystalBatch, atom: int) -> str:
     crystal = int(batch.crystal_of_atom[atom])
     within = atom - int(batch.sizes[:crystal].sum())
-    return f"atom {within} of {_crystal_name(batch, crystal)}"
+    return f"atom {within} of crystal {_Names(batch)[crystal]}"
 
 
-def _crystal_name(batch: CrystalBatch, crystal: int) -> str:
-    return f"crystal {crystal} of the batch (row {int(batch.indices[crystal])} of its store)"
+class _Names:
+    """Names of a batch's crystals for messages, made when asked for."""
+
+    def __init__(self, batch: CrystalBatch) -> None:
+        self._indices = batch.indices
+
+    def __getitem__(self, crystal: int) -> str:
+        return f"{crystal} of the batch (row {int(self._indices[crystal])} of its store)"

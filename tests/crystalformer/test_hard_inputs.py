@@ -192,6 +192,19 @@ def test_impossible_crystals_are_named(make_batch, domain, part, value, message)
         model_of(domain).calibrate(batch)
 
 
+@pytest.mark.parametrize(
+    "rule", [{"lattice_range": "radius"}, {"lattice_range": "adaptive"}, {"lattice_range": "tolerance"}]
+)
+@pytest.mark.parametrize("frames", ["none", "max"])
+def test_a_cell_too_small_to_be_listed_is_named(make_batch, rule, frames):
+    """Such as one in nanometres; the lists would not end."""
+    small = *GOOD[:2], 0.05 * np.eye(3)
+    batch = replace(make_batch(GOOD, small), indices=torch.tensor([40, 41]))
+    config = CrystalformerConfig(**SHAPE, **rule, frames=frames, decay="fixed")
+    with pytest.raises(ValueError, match=r"crystal 1 of the batch \(row 41 of its store\)"):
+        Crystalformer(config).double()(batch)
+
+
 def test_a_lattice_that_is_flat_but_for_rounding_is_refused(make_batch):
     lattice = np.array([[3.0, 0, 0], [0, 3.0, 0], [1.0, 2.0, 1e-8]])
     with pytest.raises(ValueError, match="span a volume, got 9e-08"):
