@@ -1,8 +1,7 @@
 """The attention sum on a CPU, fused: every image is visited once forward and once backward.
 
 Nothing is stored per image or per pair of atoms: memory is linear in the number of atoms. The loops are in
-`loops`; here they become C functions that take one pointer, to a table of addresses, and that the threads of
-`team` run.
+`loops`; here they become C functions that take one pointer, to a table of addresses (`tables`).
 """
 
 from collections import namedtuple
@@ -12,20 +11,28 @@ from typing import Any
 
 import numpy as np
 import torch
-from llvmlite import ir
-from numba import carray, njit, types
-from numba.core.typing.templates import signature
+from numba import njit
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from crystalformer.compiled import c_function
 from crystalformer.model.images import ImageList, box_cutoff
 from crystalformer.model.kernels.loops import backward_portion, forward_portion
-from crystalformer.model.kernels.team import run_in_threads
-from crystalformer.model.kernels.vectors import LANES, instruction
+from crystalformer.model.kernels.tables import (
+    COUNT,
+    FINISHED,
+    FIRST,
+    FLOATS,
+    SECOND,
+    THIRD,
+    TURN,
+    array_of,
+    head_of,
+    next_of,
+    run,
+)
+from crystalformer.model.kernels.vectors import LANES
 from crystalformer.model.portions import Portions
-
-FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
 
 # What the loops work on: numbers, integer arrays and floating-point arrays, all flat, in the table's order.
 Task = namedtuple(
@@ -34,8 +41,6 @@ Task = namedtuple(
     portions offsets key
     q k v a distance reach cutoff spacing averaged_v averaged_b tops norms grad_v grad_b dq dk dv da""",
 )
-# The head of the table, and where its arrays begin. The first two are counters that all threads share.
-TURN, FINISHED, PORTIONS, HEADS, WIDTH, SIZE, TABLE = range(7)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, a: Tensor, images: ImageList) -> tuple[Tensor, Tensor | None]:
@@ -115,17 +120,9 @@ def _run(
     arrays: Sequence[Tensor],
 ) -> None:
     """Runs a function over the portions of a batch, the largest first, each thread taking the next one."""
-    count = len(portions.table)
-    table = np.array(
-        [0, 0, count, shape[1], shape[2], size]
-        + [number for array in (portions.table, *arrays) for number in (array.data_ptr(), array.numel())],
-        dtype=np.int64,
-    )
-    run_in_threads(function(arrays[-1].dtype), table.ctypes.data, min(torch.get_num_threads(), count))
-    if table[FINISHED] != count:  # compiled code cannot raise: it reports and returns
-        raise RuntimeError(
-            f"the attention kernel finished {table[FINISHED]} of {count} crystals or portions: no memory?"
-        )
+    numbers = shape[1], shape[2], size
+    table = portions.table
+    run(function(arrays[-1].dtype), len(table), numbers, (table, *arrays), "crystals or portions")
 
 
 @cache
@@ -134,13 +131,13 @@ def _forward(dtype: torch.dtype) -> int:
     real = FLOATS[dtype]
 
     def forward(pointer: Any) -> None:
-        table = carray(pointer, TABLE, np.int64)
+        head = head_of(pointer)
         task = _read_task(pointer, real)
-        turn = _count(table, TURN)
-        while turn < table[PORTIONS]:
+        turn = next_of(head, TURN)
+        while turn < head[COUNT]:
             forward_portion(turn, task)
-            _count(table, FINISHED)
-            turn = _count(table, TURN)
+            next_of(head, FINISHED)
+            turn = next_of(head, TURN)
 
     return c_function(forward)
 
@@ -151,70 +148,44 @@ def _backward(dtype: torch.dtype) -> int:
     real = FLOATS[dtype]
 
     def backward(pointer: Any) -> None:
-        table = carray(pointer, TABLE, np.int64)
+        head = head_of(pointer)
         task = _read_task(pointer, real)
-        turn = _count(table, TURN)
-        while turn < table[PORTIONS]:
+        turn = next_of(head, TURN)
+        while turn < head[COUNT]:
             backward_portion(turn, task)
-            _count(table, FINISHED)
-            turn = _count(table, TURN)
+            next_of(head, FINISHED)
+            turn = next_of(head, TURN)
 
     return c_function(backward)
 
 
 @njit
-def _array(pointer: Any, i: int, real: Any) -> Any:
-    """Array number i of a table, of this type."""
-    table = carray(pointer, TABLE + 2 * (i + 1), np.int64)
-    return carray(_pointer(table[TABLE + 2 * i]), table[TABLE + 2 * i + 1], real)
-
-
-@njit
 def _read_task(pointer: Any, real: Any) -> Any:
     """The `Task` of a table."""
-    table = carray(pointer, TABLE, np.int64)
+    head = head_of(pointer)
     return Task(
-        table[HEADS],
-        table[WIDTH],
-        table[SIZE],
-        _array(pointer, 0, np.int64),
-        _array(pointer, 1, np.int64),
-        _array(pointer, 2, np.int64),
-        _array(pointer, 3, real),
-        _array(pointer, 4, real),
-        _array(pointer, 5, real),
-        _array(pointer, 6, real),
-        _array(pointer, 7, real),
-        _array(pointer, 8, real),
-        _array(pointer, 9, real),
-        _array(pointer, 10, real),
-        _array(pointer, 11, real),
-        _array(pointer, 12, real),
-        _array(pointer, 13, real),
-        _array(pointer, 14, real),
-        _array(pointer, 15, real),
-        _array(pointer, 16, real),
-        _array(pointer, 17, real),
-        _array(pointer, 18, real),
-        _array(pointer, 19, real),
-        _array(pointer, 20, real),
+        head[FIRST],
+        head[SECOND],
+        head[THIRD],
+        array_of(pointer, 0, np.int64),
+        array_of(pointer, 1, np.int64),
+        array_of(pointer, 2, np.int64),
+        array_of(pointer, 3, real),
+        array_of(pointer, 4, real),
+        array_of(pointer, 5, real),
+        array_of(pointer, 6, real),
+        array_of(pointer, 7, real),
+        array_of(pointer, 8, real),
+        array_of(pointer, 9, real),
+        array_of(pointer, 10, real),
+        array_of(pointer, 11, real),
+        array_of(pointer, 12, real),
+        array_of(pointer, 13, real),
+        array_of(pointer, 14, real),
+        array_of(pointer, 15, real),
+        array_of(pointer, 16, real),
+        array_of(pointer, 17, real),
+        array_of(pointer, 18, real),
+        array_of(pointer, 19, real),
+        array_of(pointer, 20, real),
     )
-
-
-@instruction
-def _pointer(typing: Any, address: Any) -> Any:
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], ir.IntType(8).as_pointer())
-
-    return signature(types.voidptr, types.int64), lower
-
-
-@instruction
-def _count(typing: Any, table: Any, counter: Any) -> Any:
-    """Raises a counter of the table by one, and returns what it was before."""
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        data = context.make_array(table)(context, builder, args[0]).data
-        return builder.atomic_rmw("add", builder.gep(data, [args[1]]), ir.IntType(64)(1), "monotonic")
-
-    return signature(types.int64, table, types.intp), lower

@@ -8,7 +8,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crystalformer.model.kernels import cpu, reference, team
+from crystalformer.model.kernels import cpu, reference, tables, team
 
 SHAPES = ["plain", "skewed", "long", "tiny", "sparse", "left-handed"]
 
@@ -145,7 +145,7 @@ def test_threads_share_a_large_crystal(image_list, cell, inputs, monkeypatch):
         teams.append(threads)
         team.run_in_threads(function, argument, threads)
 
-    monkeypatch.setattr(cpu, "run_in_threads", run)
+    monkeypatch.setattr(tables, "run_in_threads", run)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     averaged_v, _ = cpu.attend(*(x.requires_grad_() for x in qkva), images)
     averaged_v.sum().backward()
