@@ -1,1 +1,1 @@
-"""Measurements of speed: `python -m benchmarks.step`, and pytest-benchmark in `pytest benchmarks`."""
+"""Measurements of speed: `python -m benchmarks.step`, `benchmarks.lists`, `pytest benchmarks`."""

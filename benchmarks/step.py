@@ -1,9 +1,10 @@
-"""Time of one training step: `python -m benchmarks.step [--json] [--repeat N] [--threads N]`.
+"""Time of one training step: `python -m benchmarks.step [--json] [--repeat N] [--threads N] [--frames NAME]`.
 
 A step is forward, L1 loss, backward, clipping and AdamW as in training, on a fixed batch of 128 real crystals
 with all images within 6.93 Å. It is measured beside the same step with the attention sum replaced by a copy
 of its inputs (`dense_step_s`): what remains are the linear layers and the optimiser. The two take turns, so
-that whatever else the machine does disturbs both alike, and medians are compared.
+that whatever else the machine does disturbs both alike, and medians are compared. With `--frames` the step is
+one of CrystalFramer; the dense one stays that of Crystalformer.
 """
 
 import argparse
@@ -29,19 +30,20 @@ from crystalformer.training.config import TrainConfig
 from crystalformer.training.optimizers import build_optimizer
 
 
-def measure(kernel: str, repeat: int, reference_repeat: int) -> dict[str, object]:
+def measure(kernel: str, repeat: int, reference_repeat: int, frames: str = "none") -> dict[str, object]:
     """Medians of the step times in seconds, and what was measured."""
     batch = fixed_batch()
-    step = training_step(kernel, batch)
+    step = training_step(kernel, batch, frames=frames)
     dense = training_step(kernel, batch, without_attention=True)
     times = _alternate(step, dense, repeat=repeat)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** (
         20 if sys.platform == "darwin" else 10
     )
-    [reference_times] = _alternate(training_step("reference", batch), repeat=reference_repeat)
+    [reference_times] = _alternate(training_step("reference", batch, frames=frames), repeat=reference_repeat)
     step_s, dense_step_s = (median(t) for t in times)
     return {
         "kernel": kernel,
+        **({} if frames == "none" else {"frames": frames}),
         "device": "cpu",
         "threads": torch.get_num_threads(),
         "crystals": len(batch),
@@ -55,10 +57,13 @@ def measure(kernel: str, repeat: int, reference_repeat: int) -> dict[str, object
     }
 
 
-def training_step(kernel: str, batch: ImageBatch, without_attention: bool = False) -> Callable[[], None]:
+def training_step(
+    kernel: str, batch: ImageBatch, without_attention: bool = False, frames: Any = "none"
+) -> Callable[[], None]:
     """A function that trains a new model of the published size for one step; warmed up."""
     torch.manual_seed(0)
-    model = Crystalformer(CrystalformerConfig(lattice_range="radius", radius=RADIUS, kernel=kernel))
+    settings = {"lattice_range": "radius", "radius": RADIUS, "kernel": kernel, "frames": frames}
+    model = Crystalformer(CrystalformerConfig(**settings))
     model.calibrate(batch)
     if without_attention:
         for block in model.blocks:
@@ -114,13 +119,14 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--kernel", default="cpu", help="auto, reference or cpu")
+    parser.add_argument("--frames", default="none", help="none, max or weighted-pca")
     parser.add_argument("--repeat", type=int, default=40, help="steps of each kind")
     parser.add_argument("--threads", type=int, help="PyTorch's default if not given")
     options = parser.parse_args(arguments)
     keep_freed_memory()  # as the trials do
     if options.threads:
         torch.set_num_threads(options.threads)
-    result = measure(options.kernel, options.repeat, reference_repeat=3)
+    result = measure(options.kernel, options.repeat, reference_repeat=3, frames=options.frames)
     if options.json:
         print(json.dumps(result))
         return

@@ -1,12 +1,11 @@
 """What is tracked over time: `pytest benchmarks --benchmark-enable --benchmark-autosave`."""
 
-import numpy as np
 import pytest
 import torch
 
 from benchmarks.batch import RADIUS, fixed_batch
+from benchmarks.lists import cells_of_20_atoms, list_all
 from benchmarks.step import training_step
-from crystalformer.data.radius_images import radius_images
 from crystalformer.model.config import CrystalformerConfig
 from crystalformer.model.crystalformer import Crystalformer
 
@@ -27,8 +26,5 @@ def test_prediction(benchmark, lattice_range):
 
 def test_image_lists_of_cells_of_20_atoms(benchmark):
     """A hundred cells; one core."""
-    rng = np.random.default_rng(0)
-    lattices = 7.4 * np.eye(3) + rng.uniform(-1, 1, (100, 3, 3))
-    positions = np.einsum("cni,cij->cnj", rng.random((100, 20, 3)), lattices).reshape(-1, 3)
-    images = benchmark(radius_images, positions, lattices, np.full(100, 20), RADIUS, dtype=np.float32)
+    images = benchmark(list_all, *cells_of_20_atoms(100))
     assert len(images.counts) == 2000

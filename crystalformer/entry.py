@@ -33,6 +33,7 @@ class ModelEntry:
             code creates and never uses.
         published_recipe: the training settings of the paper or its released code.
         calibrate: sets statistics that the model takes from its first training batch, before training.
+        facts: what a run's record says of a configuration beside the configuration itself.
     """
 
     key: str
@@ -45,3 +46,4 @@ class ModelEntry:
     published_parameters: int
     published_recipe: TrainConfig
     calibrate: Callable[[Any, CrystalBatch], None] = needs_no_calibration
+    facts: Callable[[Any], dict[str, float | None]] = lambda config: {}

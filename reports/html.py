@@ -209,6 +209,10 @@ def _trials(folder: RunFolder) -> Grid:
             for column in searched
             if column.startswith(f"{row['model']}/") and pd.notna(row[column])
         ]
+        if pd.notna(row.get("images_radius")):
+            bound = row.get("truncation_bound")
+            stated = f"bound on what it leaves out {bound:.2g}" if pd.notna(bound) else "without a bound"
+            values.append(f"images within {row['images_radius']:.4g} Å ({stated})")
         return [
             ("#", True, count(row["number"])),
             *([("Target", False, str(row["target"]))] if several else []),

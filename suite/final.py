@@ -150,6 +150,7 @@ def _record(job: FinalJob, run: TrialRun, evaluation: _Evaluation) -> dict:
         "unit": task.unit,
         "seed": task.seed,
         "config": task.resolved_config(),
+        **task.facts(),
         "selected_from": job.selected_from,
         "rank": job.rank,
         "parameters": run.parameters,

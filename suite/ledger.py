@@ -192,7 +192,8 @@ class TrialLedger:
             state: complete, stopped or failed.
             ended: why it ended, for people.
             result: epochs, val_mae, val_mae_raw, seconds, parameters, predict_ms_per_crystal, recipe, config,
-                infeasible (what is known of them); the objectives of a complete trial.
+                infeasible, images_radius, truncation_bound (what is known of them); the objectives of a
+                complete trial.
 
         Raises:
             ValueError: a complete or stopped trial has no finite `val_mae`.
@@ -251,6 +252,8 @@ class TrialLedger:
             "ended": known.get("ended", ""),
             "seed": assignment.seed,
             "config": known.get("config", ""),
+            "images_radius": known.get("images_radius", math.nan),
+            "truncation_bound": known.get("truncation_bound", math.nan),
             **{f"{assignment.model}/{name}": value for name, value in assignment.params.items()},
         }
 

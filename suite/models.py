@@ -1,5 +1,6 @@
 """`MODELS`: the one registry. A baseline brings its own entry; here it is a line."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,16 @@ def parameter_count(module: nn.Module) -> int:
 
 def _batches(store: ArrayStore, scaled_targets: np.ndarray, config: Any, cache: Path) -> CrystalBatches:
     if config.images_radius is None or config.frames != "none":  # listed batch by batch
-        return CrystalBatches(store, scaled_targets)
-    return ImageBatches(store, scaled_targets, cache, config.images_radius)
+        return CrystalBatches(store, scaled_targets, mixed_sites=True)
+    return ImageBatches(store, scaled_targets, cache, config.images_radius, mixed_sites=True)
+
+
+def _truncation(config: Any) -> dict[str, float | None]:
+    """The radius in Å of the lattice sum and the bound on what it leaves out, None where no bound holds."""
+    if config.images_radius is None:  # a box
+        return {}
+    bound = config.truncation_bound
+    return {"images_radius": config.images_radius, "truncation_bound": bound if bound < math.inf else None}
 
 
 CRYSTALFORMER = ModelEntry(
@@ -38,6 +47,7 @@ CRYSTALFORMER = ModelEntry(
     published_parameters=853_505,
     published_recipe=TrainConfig(epochs=500, batch_size=128, swa_epochs=50),
     calibrate=Crystalformer.calibrate,
+    facts=_truncation,
 )
 CRYSTALFRAMER = ModelEntry(
     key="crystalframer",
@@ -50,6 +60,7 @@ CRYSTALFRAMER = ModelEntry(
     published_parameters=951_809,
     published_recipe=TrainConfig(epochs=800, batch_size=128, swa_epochs=50),
     calibrate=Crystalformer.calibrate,
+    facts=_truncation,
 )
 
 MODELS: dict[str, ModelEntry] = {

@@ -6,6 +6,7 @@ task started again goes on from there.
 """
 
 import csv
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -29,6 +30,8 @@ from suite.tensorboard_log import TrialLog
 # A checkpoint is written when the time since the last one is this many times what writing it took.
 _CHECKPOINT_COST = 20
 _LOCK_TIMEOUT_S = 120.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,11 @@ class TrialTask:
         """The resolved configuration, as recorded with results."""
         return {"model": self.model_config, "train": self.train_config}
 
+    def facts(self) -> dict[str, float | None]:
+        """What a record says of the configuration beside it, see `ModelEntry.facts`."""
+        entry = MODELS[self.model]
+        return entry.facts(entry.config(**self.model_config))
+
     def settings(self) -> dict:
         """What a checkpoint must share with the task that continues it."""
         names = ("model", "model_config", "train_config", "seed", "target", "split")
@@ -98,6 +106,8 @@ class TrialRun:
         )
         torch.manual_seed(task.seed)
         model = entry.build(model_config)
+        for name, value in task.facts().items():
+            log.info("%s: %s %s", task.run_id, name, "none" if value is None else f"{value:.4g}")
         self.parameters = parameter_count(model)
         self.trainer = Trainer(model, self.data, TrainConfig(**task.train_config), task.seed, device)
         self._again: EpochRecord | None = None

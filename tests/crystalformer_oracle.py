@@ -18,6 +18,7 @@ class Settings:
     r_max: float = 14.0
     lattice_range: int | str = "adaptive"
     minimum_box: int = 2
+    radius: float = 7.0  # Å, where lattice_range is "radius"
     domain: str = "real"
     rb0: float = 2.2
     reciprocal_range: int = 2
@@ -64,7 +65,9 @@ def run(state, numbers, positions, lattices, sizes, settings, gauss_scale=None) 
     state = {name: np.asarray(value, dtype=np.float64) for name, value in state.items()}
     ends = np.cumsum(sizes)
     crystals = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
-    x = state["input_embeddings.weight"].T[np.asarray(numbers) - 1]
+    rows = state["input_embeddings.weight"].T
+    numbers = np.asarray(numbers)  # (atoms,), or shares of the elements (atoms, elements)
+    x = rows[numbers - 1] if numbers.ndim == 1 else numbers @ rows[: numbers.shape[1]]
     result, scales = Result(np.empty(0), np.empty(0)), []
     blocks = sum(name.endswith("q_proj_weight") for name in state)
     for block in range(blocks):
@@ -143,11 +146,11 @@ def _alpha_beta(positions, lattice, sigma, basis_weights, head_width, settings):
     alpha, beta = np.empty((atoms, atoms, heads)), np.zeros((atoms, atoms, heads, head_width))
     for i in range(atoms):
         for h in range(heads):
-            box = box_of(lattice, settings.lattice_range, sigma[i, h], settings.minimum_box)
-            ranges = [np.arange(-r, r + 1) for r in box]
-            cells = np.stack(np.meshgrid(*ranges, indexing="ij"), -1).reshape(-1, 3)
             for j in range(atoms):
-                r = np.linalg.norm(positions[j] + cells @ lattice - positions[i], axis=1)
+                r = _distances(positions[j] - positions[i], lattice, sigma[i, h], settings)
+                if not r.size:  # no image within the radius
+                    alpha[i, j, h] = -np.inf
+                    continue
                 phi = -(r**2) / (2 * sigma[i, h] ** 2)
                 alpha[i, j, h] = phi.max() + np.log(np.exp(phi - phi.max()).sum())
                 if basis_weights is not None:
@@ -157,6 +160,20 @@ def _alpha_beta(positions, lattice, sigma, basis_weights, head_width, settings):
                     b = np.exp(-((r[:, None] - centres) ** 2) / (2 * spacing**2))
                     beta[i, j, h] = basis_weights[0, h] @ (np.exp(phi - alpha[i, j, h]) @ b)
     return alpha, beta
+
+
+def _distances(offset, lattice, sigma, settings):
+    """Distances of all images of an atom that are summed; `offset` is p_j - p_i."""
+    if settings.lattice_range != "radius":
+        box, centre = box_of(lattice, settings.lattice_range, sigma, settings.minimum_box), np.zeros(3)
+    else:
+        planes = np.linalg.norm(np.linalg.inv(lattice), axis=0)  # one over their spacing
+        box = np.ceil(settings.radius * planes).astype(int) + 1
+        centre = -np.rint(offset @ np.linalg.inv(lattice))
+    ranges = [np.arange(c - r, c + r + 1) for c, r in zip(centre, box, strict=True)]
+    cells = np.stack(np.meshgrid(*ranges, indexing="ij"), -1).reshape(-1, 3)
+    r = np.linalg.norm(offset + cells @ lattice, axis=1)
+    return r[r <= settings.radius] if settings.lattice_range == "radius" else r
 
 
 def _reciprocal_alpha(positions, lattice, sigma, settings):

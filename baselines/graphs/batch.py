@@ -59,13 +59,10 @@ class GraphBatches(CrystalBatches):
     ) -> None:
         super().__init__(store, scaled_targets)
         self.lists = open_edges(store, cache_folder, rule)
-        self.failures = self.lists.failures | _unknown_elements(store, last_element)
+        self.failures |= self.lists.failures | _unknown_elements(store, last_element)
 
     def __call__(self, indices: np.ndarray) -> GraphBatch:
         """The crystals with these store rows, in this order."""
-        for row in indices if self.failures else ():
-            if int(row) in self.failures:
-                raise ValueError(f"crystal {self.store.ids[row]}: {self.failures[int(row)]}")
         batch = super().__call__(indices)
         lists, sizes = self.lists, batch.sizes.numpy()
         atoms = flat_rows(self.store.offsets[indices], sizes)

@@ -9,6 +9,7 @@ The folder `<root>/<name>-<first 12 digits of the digest>` holds, for C crystals
 | `numbers.npy` | (N,) uint8 | - | atomic numbers |
 | `offsets.npy` | (C + 1,) int64 | - | crystal i owns the atoms offsets[i] to offsets[i + 1] - 1 |
 | `targets.npy` | (targets, C) float64 | per target | NaN: missing; rows as in the manifest's `targets` |
+| `mixed.npy` | (rows, 3) float64 | - | rows (atom, Z, fraction) of `mixed_sites`; absent without any |
 | `ids.json` | - | - | ids of the crystals and labels of the data set's own split |
 | `splits/*.json` | - | - | id lists, see `splits` |
 | `manifest.json` | - | - | name, digest, counts, units, checksums, source, rejected crystals, splits |
@@ -43,12 +44,14 @@ from crystalformer.data.manifest import (
 )
 
 IDS = "ids.json"
+MIXED = "mixed"  # the one array that only some stores have
 ARRAYS = {  # name -> dtype; the byte order is fixed, so files and digest are the same on every machine
     "lattices": "<f8",
     "frac_coords": "<f8",
     "numbers": "|u1",
     "offsets": "<i8",
     "targets": "<f8",
+    MIXED: "<f8",
 }
 DIGEST_CHARACTERS = 12  # of the hexadecimal digest, in the folder's name
 
@@ -73,6 +76,7 @@ class ArrayStore:
         self.frac_coords = arrays["frac_coords"]
         self.numbers = arrays["numbers"]
         self.offsets = arrays["offsets"]
+        self.mixed = arrays.get(MIXED, np.empty((0, 3)))
         self.targets = {name: arrays["targets"][row] for row, name in enumerate(manifest["targets"])}
         self.units: dict[str, str | None] = dict(manifest["units"])
         self.ids: tuple[str, ...] = tuple(ids["ids"])
@@ -89,7 +93,8 @@ class ArrayStore:
         manifest = read_manifest(folder)
         for name, entry in manifest["files"].items():
             _check_file(folder, name, entry, verify)
-        arrays = {name: _map_array(folder, f"{name}.npy", manifest["files"]) for name in ARRAYS}
+        names = [name for name in ARRAYS if name != MIXED or f"{MIXED}.npy" in manifest["files"]]
+        arrays = {name: _map_array(folder, f"{name}.npy", manifest["files"]) for name in names}
         try:
             ids = json.loads((folder / IDS).read_bytes())
         except ValueError as error:
@@ -110,6 +115,7 @@ class ArrayStore:
     def crystal(self, row: int) -> Crystal:
         """The crystal of one row, as it was written."""
         atoms = slice(self.offsets[row], self.offsets[row + 1])
+        mixed = slice(*np.searchsorted(self.mixed[:, 0], [atoms.start, atoms.stop]))
         values = {name: float(column[row]) for name, column in self.targets.items()}
         return Crystal(
             id=self.ids[row],
@@ -118,6 +124,7 @@ class ArrayStore:
             numbers=self.numbers[atoms],
             targets={name: value for name, value in values.items() if not np.isnan(value)},
             split=self.split_labels[row],
+            mixed=self.mixed[mixed] - [atoms.start, 0, 0],
         )
 
     def rows(self, ids: Iterable[str]) -> np.ndarray:
@@ -197,20 +204,25 @@ def _to_arrays(
     for column, crystal in enumerate(crystals):
         for row, target in enumerate(names):
             targets[row, column] = crystal.targets.get(target, np.nan)
+    offsets = np.cumsum([0] + [len(crystal) for crystal in crystals])
     values = {
         "lattices": np.stack([crystal.lattice for crystal in crystals]),
         "frac_coords": np.concatenate([crystal.frac_coords for crystal in crystals]),
         "numbers": np.concatenate([crystal.numbers for crystal in crystals]),
-        "offsets": np.cumsum([0] + [len(crystal) for crystal in crystals]),
+        "offsets": offsets,
         "targets": targets,
     }
+    starts = zip(offsets[:-1], crystals, strict=True)
+    mixed = np.concatenate([crystal.mixed + np.array([start, 0, 0]) for start, crystal in starts])
+    if len(mixed):
+        values[MIXED] = mixed
     arrays = {key: np.ascontiguousarray(value, dtype=ARRAYS[key]) for key, value in values.items()}
     return arrays, {"ids": ids, "split": [crystal.split for crystal in crystals]}
 
 
 def _digest(arrays: Mapping[str, np.ndarray], ids: Mapping[str, list], names: Sequence[str]) -> str:
     digest = hashlib.sha256(to_json({"format": FORMAT, "targets": list(names), **ids}))
-    for key in ARRAYS:
+    for key in arrays:
         digest.update(f"{key} {arrays[key].shape}".encode())
         digest.update(arrays[key].data if arrays[key].size else b"")
     return digest.hexdigest()

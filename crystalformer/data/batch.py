@@ -8,9 +8,12 @@
 | `sizes` | (crystals,) int64 | - | atoms per unit cell |
 | `targets` | (crystals, targets) | scaled | (y - offset) / scale with training statistics |
 | `indices` | (crystals,) int64 | - | row of each crystal in its array store |
+| `occupancy` | (atoms, 118) or None | - | share of element Z in column Z - 1; None: all of it is `numbers` |
+
+A site that is mixed (see `mixed_sites`) has its most frequent element in `numbers`.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -18,6 +21,7 @@ import torch
 from torch import Tensor
 
 from crystalformer.data.array_store import ArrayStore
+from crystalformer.data.mixed_sites import occupancy
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class CrystalBatch:
     sizes: Tensor
     targets: Tensor
     indices: Tensor
+    occupancy: Tensor | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -52,45 +57,75 @@ class CrystalBatch:
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
         """Copy to a device; `dtype` changes the floating-point fields only."""
-        moved = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            moved[field.name] = value.to(device, dtype if value.is_floating_point() else None)
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        moved = {
+            name: value.to(device, dtype if value.is_floating_point() else None)
+            for name, value in values.items()
+            if isinstance(value, Tensor)
+        }
         return replace(self, **moved)
+
+
+_MIXED = "expected one element on every site, as this model knows no mixed sites, got a disordered crystal"
 
 
 class CrystalBatches:
     """Cuts batches out of an array store by slicing its flat arrays.
 
-    `scaled_targets` has shape (crystals of the store, targets); NaN marks a missing value. The
-    result of a call owns its memory, so the mapped arrays are never written to. `failures` says of which
-    rows no batch can be made, and why.
+    `scaled_targets` has shape (crystals of the store, targets); NaN marks a missing value. The result of a
+    call owns its memory, so the mapped arrays are never written to. `failures` says of which rows no batch
+    can be made, and why: those with mixed sites unless `mixed_sites` says that the model knows them, and
+    what a subclass adds.
     """
 
-    def __init__(self, store: ArrayStore, scaled_targets: np.ndarray) -> None:
+    def __init__(self, store: ArrayStore, scaled_targets: np.ndarray, *, mixed_sites: bool = False) -> None:
         if scaled_targets.ndim != 2 or len(scaled_targets) != len(store):
             raise ValueError(f"scaled_targets: expected ({len(store)}, targets), got {scaled_targets.shape}")
         self.store = store
         self.scaled_targets = scaled_targets
+        self._mixed_rows = np.searchsorted(store.mixed[:, 0], store.offsets)  # of each crystal, from and to
         self.failures: dict[int, str] = {}
+        if not mixed_sites:
+            self.failures = dict.fromkeys(np.flatnonzero(np.diff(self._mixed_rows)).tolist(), _MIXED)
 
     def __call__(self, indices: np.ndarray) -> CrystalBatch:
-        """The crystals with these store rows, in this order."""
+        """The crystals with these store rows, in this order.
+
+        Raises:
+            ValueError: a crystal is one of the `failures`.
+        """
         store = self.store
+        for row in indices if self.failures else ():
+            if int(row) in self.failures:
+                raise ValueError(f"crystal {store.ids[row]}: {self.failures[int(row)]}")
         starts, stops = store.offsets[indices], store.offsets[indices + 1]
         sizes = stops - starts
         atoms = flat_rows(starts, sizes)
         lattices = np.asarray(store.lattices[indices])
         frac_coords = store.frac_coords[atoms]
         positions = np.einsum("ni,nij->nj", frac_coords, np.repeat(lattices, sizes, axis=0))
+        numbers = store.numbers[atoms].astype(np.int64)
         return CrystalBatch(
-            numbers=torch.from_numpy(store.numbers[atoms].astype(np.int64)),
+            numbers=torch.from_numpy(numbers),
             positions=torch.from_numpy(positions.astype(np.float32)),
             lattices=torch.from_numpy(lattices.astype(np.float32)),
             sizes=torch.from_numpy(sizes.astype(np.int64)),
             targets=torch.from_numpy(self.scaled_targets[indices].astype(np.float32)),
             indices=torch.from_numpy(np.asarray(indices, dtype=np.int64)),
+            occupancy=self._occupancy(indices, numbers),
         )
+
+    def _occupancy(self, indices: np.ndarray, numbers: np.ndarray) -> Tensor | None:
+        """`occupancy` of a batch, from the numbers of its atoms; None where no crystal has mixed sites."""
+        store = self.store
+        starts, stops = self._mixed_rows[indices], self._mixed_rows[indices + 1]
+        if (starts == stops).all():
+            return None
+        sizes = store.sizes[indices]
+        shifts = np.cumsum(sizes) - sizes - store.offsets[indices]  # from the store's atoms to the batch's
+        rows = np.array(store.mixed[flat_rows(starts, stops - starts)])
+        rows[:, 0] += np.repeat(shifts, stops - starts)
+        return torch.from_numpy(occupancy(numbers, rows))
 
 
 def flat_rows(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:

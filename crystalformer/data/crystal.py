@@ -6,16 +6,19 @@
 | `lattice` | (3, 3) float64 | Å | the rows are the cell vectors l_1, l_2, l_3 |
 | `frac_coords` | (atoms, 3) float64 | - | fractional coordinates f; the position is f @ lattice |
 | `numbers` | (atoms,) int64 | - | atomic number Z, 1 to 118 |
+| `mixed` | (rows, 3) float64 | - | rows (site, Z, fraction) of disordered sites, see `mixed_sites` |
 | `targets` | name -> float | of the data set | values to predict; a missing one is left out |
 | `split` | - | - | label of the data set's own split, if it has one |
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-MAX_ATOMIC_NUMBER = 118
+from crystalformer.data.mixed_sites import ELEMENTS, most_frequent, sorted_rows
+
 # Volume over the product of the edge lengths; 1 for a right-angled cell. Below this the cell vectors
 # count as lying in a plane, and reciprocal vectors would be noise.
 MIN_RELATIVE_VOLUME = 1e-6
@@ -36,6 +39,7 @@ class Crystal:
     numbers: np.ndarray
     targets: dict[str, float] = field(default_factory=dict)
     split: str | None = None
+    mixed: np.ndarray | Sequence[tuple[int, int, float]] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id.strip():
@@ -43,6 +47,7 @@ class Crystal:
         lattice = self._floats("lattice", self.lattice)
         frac_coords = self._floats("frac_coords", self.frac_coords)
         numbers = self._atomic_numbers()
+        mixed = self._mixed(numbers)
         self._check(lattice.shape == (3, 3), "lattice", "shape (3, 3)", lattice.shape)
         self._check(
             frac_coords.shape == (len(numbers), 3),
@@ -62,7 +67,8 @@ class Crystal:
         for name, value in self.targets.items():
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             self._check(number and math.isfinite(value), f"target {name!r}", "a finite number", repr(value))
-        for name, array in (("lattice", lattice), ("frac_coords", frac_coords), ("numbers", numbers)):
+        arrays = {"lattice": lattice, "frac_coords": frac_coords, "numbers": numbers, "mixed": mixed}
+        for name, array in arrays.items():
             array.setflags(write=False)
             object.__setattr__(self, name, array)
         object.__setattr__(self, "targets", {name: float(value) for name, value in self.targets.items()})
@@ -83,11 +89,19 @@ class Crystal:
         array = self._floats("numbers", self.numbers)
         self._check(array.ndim == 1 and len(array) > 0, "numbers", "at least one atom", array.tolist())
         numbers = array.astype(np.int64)
-        wrong = (numbers != array) | (numbers < 1) | (numbers > MAX_ATOMIC_NUMBER)
-        self._check(
-            not wrong.any(), "numbers", f"atomic numbers 1 to {MAX_ATOMIC_NUMBER}", array[wrong][:3].tolist()
-        )
+        wrong = (numbers != array) | (numbers < 1) | (numbers > ELEMENTS)
+        self._check(not wrong.any(), "numbers", f"atomic numbers 1 to {ELEMENTS}", array[wrong][:3].tolist())
         return numbers
+
+    def _mixed(self, numbers: np.ndarray) -> np.ndarray:
+        values = self._floats("mixed", self.mixed)  # type: ignore[arg-type]
+        try:
+            rows = sorted_rows(values, len(numbers))
+        except ValueError as error:
+            raise ValueError(f"crystal {self.id!r}: mixed: {error}") from None
+        for site, z in most_frequent(rows).items():
+            self._check(numbers[site] == z, f"numbers[{site}]", f"Z = {z}, the most frequent", numbers[site])
+        return rows
 
     def _check(self, holds: bool, name: str, expected: str, got: object) -> None:
         if not holds:

@@ -61,6 +61,7 @@ class DeviceBatches:
         images = flat_rows(first_images, counts)
         crystals = source.crystals(self.rows)
         self.atoms = crystals.sizes.numpy()  # of each crystal
+        self._radius = source.radius
         self.images = np.add.reduceat(counts, np.cumsum(self.atoms) - self.atoms)
         self._numbers = crystals.numbers.to(device)
         self._positions = crystals.positions.to(device)
@@ -139,6 +140,7 @@ class DeviceBatches:
             image_offsets=offsets,
             image_keys=torch.where(images.padding, query, key),
             image_distances=self._distances[images.source].masked_fill(images.padding, 0.0),
+            image_radius=self._radius,
             image_queries=query,
             key_order=torch.where(images.padding, row, order),
             key_offsets=self._image_offsets(self._key_offsets, atoms, images, capacity),

@@ -7,6 +7,7 @@ In addition to the fields of `CrystalBatch`:
 | `image_offsets` | (atoms + 1,) int64 | - | the images of atom i are rows offsets[i] to offsets[i + 1] - 1 |
 | `image_keys` | (images,) int64 | - | atom j; a row of the batch, as i |
 | `image_distances` | (images,) | Å | length of p_j + n L - p_i |
+| `image_radius` | float | Å | within which all images are listed |
 
 Rows are sorted by (i, j); the atom itself, at distance 0, is among them.
 """
@@ -31,6 +32,7 @@ class ImageBatch(CrystalBatch):
     image_offsets: Tensor
     image_keys: Tensor
     image_distances: Tensor
+    image_radius: float
 
     @property
     def images_by_key(self) -> ImagesByKey | None:
@@ -46,10 +48,17 @@ class ImageBatches(CrystalBatches):
     """
 
     def __init__(
-        self, store: ArrayStore, scaled_targets: np.ndarray, cache_folder: Path, radius: float
+        self,
+        store: ArrayStore,
+        scaled_targets: np.ndarray,
+        cache_folder: Path,
+        radius: float,
+        *,
+        mixed_sites: bool = False,
     ) -> None:
-        super().__init__(store, scaled_targets)
-        self.lists = open_image_lists(store, cache_folder, radius)
+        super().__init__(store, scaled_targets, mixed_sites=mixed_sites)
+        self.radius = float(radius)
+        self.lists = open_image_lists(store, cache_folder, self.radius)
 
     def crystals(self, indices: np.ndarray) -> CrystalBatch:
         """The crystals with these store rows, in this order, without their images."""
@@ -73,4 +82,5 @@ class ImageBatches(CrystalBatches):
             image_offsets=torch.from_numpy(offsets),
             image_keys=torch.from_numpy(keys),
             image_distances=torch.from_numpy(np.concatenate([lists.distances[rows] for rows in slices])),
+            image_radius=self.radius,
         )

@@ -10,7 +10,9 @@ An image at the atom itself has no angle and adds nothing to A.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +25,7 @@ from crystalformer.model.frames import FRAMES, Directions
 from crystalformer.model.geometry import Geometry
 from crystalformer.model.images import CUTOFF_MARGIN, CUTOFF_SIGMAS, ImageList
 
+Average = Callable[[Tensor, Tensor, Directions, "AngularBasis"], Tensor]
 CHUNK = 2**22  # values at a time, which bounds the memory
 REACH = 12.5  # standard deviations from the centre of a group of Gaussians
 
@@ -90,6 +93,7 @@ class FramedAttention(Attention):
     def __init__(self, config: CrystalformerConfig) -> None:
         super().__init__(config, config.value_basis)
         self.frames = FRAMES[config.frames]
+        self.average = choose_average(config.kernel)
         self.basis = AngularBasis(config.angle_basis, config.angle_width)
         self.c_dist, self.c_angle = config.c_dist, config.c_angle
         self.angle_encoding = nn.Parameter(torch.empty(3, config.heads, config.head_width, self.basis.size))
@@ -101,9 +105,31 @@ class FramedAttention(Attention):
         encoding = None if self.value_encoding is None else self.c_dist * self.value_encoding
         log_weights = attention_weights(q, k, a, images, directions)
         frames = self.frames(log_weights.detach(), directions)
-        angles = average_angles(log_weights, frames, directions, self.basis)
+        angles = self.average(log_weights, frames, directions, self.basis)
         angular = torch.einsum("ahkf,khdf->ahd", angles, self.angle_encoding)
         return add_encoding(averaged_v, averaged_b, encoding) + self.c_angle * angular
+
+
+def choose_average(kernel: str) -> Average:
+    """`average_angles`, or with the kernels "auto" and "cpu" its fused form where that can take its place.
+
+    That is for float32 and float64 on a CPU, directions that need no gradient, and Gaussians that are not too
+    narrow.
+    """
+    if kernel not in ("auto", "cpu") or find_spec("numba") is None:
+        return average_angles
+    from crystalformer.model.kernels import cpu_angles  # here, as Numba takes half a second to load
+
+    def average(log_weights: Tensor, frames: Tensor, directions: Directions, basis: AngularBasis) -> Tensor:
+        unit = directions.unit
+        on_cpu = unit.device.type == "cpu" and unit.dtype == log_weights.dtype in cpu_angles.FLOATS
+        if not on_cpu or unit.requires_grad or not cpu_angles.step_of(basis.size, basis.width):
+            return average_angles(log_weights, frames, directions, basis)
+        return cpu_angles.AverageAngles.apply(
+            log_weights, frames, directions.counts, unit, basis.size, basis.width
+        )
+
+    return average
 
 
 def attention_weights(q: Tensor, k: Tensor, a: Tensor, images: ImageList, directions: Directions) -> Tensor:

@@ -55,7 +55,7 @@ class Crystalformer(nn.Module):
             ValueError: the batch is impossible (`check_batch`), or all its queries are equal.
         """
         geometry = self.geometry(batch)
-        x = self.embed(batch.numbers)
+        x = self.embed(batch)
         for block in self.blocks:
             block.calibrate(x)
             x = block(x, geometry)
@@ -73,7 +73,7 @@ class Crystalformer(nn.Module):
         if not batch.checked:
             self._require_statistics()
         geometry = self.geometry(batch)
-        x = self.embed(batch.numbers)
+        x = self.embed(batch)
         for block in self.blocks:
             x = block(x, geometry)
         return self.head(segment_mean(x, batch.sizes, batch.checked))
@@ -102,9 +102,14 @@ class Crystalformer(nn.Module):
                 "call calibrate(batch) with the first training batch, or load the weights of a trained model"
             )
 
-    def embed(self, numbers: Tensor) -> Tensor:
-        """Features (atoms, width) of atomic numbers (atoms,) from 1 to `elements`."""
-        return self.embedding(numbers - 1)
+    def embed(self, batch: CrystalBatch) -> Tensor:
+        """Features (atoms, width): the row of the atom's element.
+
+        Of a mixed site it is the sum of its elements' rows times their shares; a vacancy adds nothing.
+        """
+        if batch.occupancy is None:
+            return self.embedding(batch.numbers - 1)
+        return batch.occupancy[:, : self.config.elements] @ self.embedding.weight
 
     def geometry(self, batch: CrystalBatch) -> Geometry:
         """Where the atoms of a batch are, shared by all blocks and heads.

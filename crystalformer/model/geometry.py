@@ -1,5 +1,6 @@
 """`Geometry`: where the atoms of a batch are, in the forms that attention asks for."""
 
+import math
 from functools import cached_property
 
 import torch
@@ -28,17 +29,26 @@ class Geometry:
     def images(self) -> ImageList:
         """The periodic images within range, for attention in real space.
 
-        An `ImageBatch` brings those within a radius along; its radius must be that of the configuration.
+        An `ImageBatch` brings those within a radius along.
+
+        Raises:
+            ValueError: its radius is not that of the configuration, or a cell is too small to be listed.
         """
         batch, config = self._batch, self._config
-        arrays = batch.positions, batch.lattices, batch.sizes
+        arrays, names = (batch.positions, batch.lattices, batch.sizes), _Names(batch)
         if (radius := config.images_radius) is None:
             return list_images(
-                *arrays, config.lattice_range, config.sigma_max, self._basis, config.minimum_box
+                *arrays, config.lattice_range, config.sigma_max, self._basis, config.minimum_box, names
             )
         # frames ask for the cells of the images, which the stored lists leave out
         if not isinstance(batch, ImageBatch) or config.frames != "none":
-            return list_images_within(*arrays, radius, config.sigma_max, self._basis)
+            return list_images_within(*arrays, radius, config.sigma_max, self._basis, names)
+        if not math.isclose(batch.image_radius, radius, rel_tol=1e-9):
+            raise ValueError(
+                f"image_radius: expected images within {radius:g} Å, the radius of the model (lattice_range="
+                f"{config.lattice_range!r}), got a batch with those within {batch.image_radius:g} Å; cut the "
+                f"batches by ImageBatches with radius={radius!r}"
+            )
         return ImageList(
             sizes=batch.sizes,
             offsets=batch.image_offsets,
@@ -71,6 +81,8 @@ def check_batch(batch: CrystalBatch, elements: int) -> None:
             the message names the first crystal of that kind by its place in the batch and its row in the
             array store.
     """
+    if batch.occupancy is not None:
+        _check_occupancy(batch, batch.occupancy, elements)
     lattices = batch.lattices.detach()
     # as in `Crystal`: below this the cell vectors lie in a plane, but for rounding
     smallest = MIN_RELATIVE_VOLUME * lattices.norm(dim=2).prod(1)
@@ -96,11 +108,30 @@ def check_batch(batch: CrystalBatch, elements: int) -> None:
         )
     crystal = _first(~regular)
     if not bool(batch.lattices[crystal].isfinite().all()):
-        raise ValueError(f"lattices: expected finite numbers, got others in {_crystal_name(batch, crystal)}")
+        raise ValueError(f"lattices: expected finite numbers, got others in crystal {_Names(batch)[crystal]}")
     raise ValueError(
         f"lattices: expected three cell vectors that span a volume, got {volumes[crystal]:.3g} Å^3 in "
-        f"{_crystal_name(batch, crystal)}"
+        f"crystal {_Names(batch)[crystal]}"
     )
+
+
+def _check_occupancy(batch: CrystalBatch, occupancy: Tensor, elements: int) -> None:
+    unknown = (occupancy[:, elements:] != 0).any(1)
+    if bool(unknown.any()):
+        atom = _first(unknown)
+        z = elements + 1 + _first(occupancy[atom, elements:] != 0)
+        raise ValueError(
+            f"occupancy: expected atomic numbers Z from 1 to {elements}, got a share of Z = {z} in "
+            f"{_atom_name(batch, atom)}; the setting `elements` can be raised to 118"
+        )
+    total = occupancy.sum(1)
+    possible = (occupancy >= 0).all(1) & (total > 0) & (total <= 1 + 1e-4)  # not where a share is NaN
+    if not bool(possible.all()):
+        atom = _first(~possible)
+        raise ValueError(
+            f"occupancy: expected shares of at least 0, above 0 and at most 1 in all, got "
+            f"{float(total[atom]):.4g} in all in {_atom_name(batch, atom)}"
+        )
 
 
 def _first(wrong: Tensor) -> int:
@@ -110,8 +141,14 @@ def _first(wrong: Tensor) -> int:
 def _atom_name(batch: CrystalBatch, atom: int) -> str:
     crystal = int(batch.crystal_of_atom[atom])
     within = atom - int(batch.sizes[:crystal].sum())
-    return f"atom {within} of {_crystal_name(batch, crystal)}"
+    return f"atom {within} of crystal {_Names(batch)[crystal]}"
 
 
-def _crystal_name(batch: CrystalBatch, crystal: int) -> str:
-    return f"crystal {crystal} of the batch (row {int(batch.indices[crystal])} of its store)"
+class _Names:
+    """Names of a batch's crystals for messages, made when asked for."""
+
+    def __init__(self, batch: CrystalBatch) -> None:
+        self._indices = batch.indices
+
+    def __getitem__(self, crystal: int) -> str:
+        return f"{crystal} of the batch (row {int(self._indices[crystal])} of its store)"

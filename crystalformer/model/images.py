@@ -24,6 +24,7 @@ sigma_max.
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,6 +33,7 @@ from crystalformer.data.images_by_key import ImagesByKey, sort_by_key
 from crystalformer.data.radius_images import radius_images
 from crystalformer.layers.radial_basis import GaussianBasis
 from crystalformer.layers.segments import segment_ids, segment_offsets
+from crystalformer.model.portions import Portions, share_out
 from crystalformer.model.tiles import Tiles, pack_tiles
 
 CUTOFF_SIGMAS = 3.5
@@ -89,9 +91,9 @@ class ImageList:
         return torch.bincount(pair, minlength=int((self.sizes**2).sum()))
 
     @cached_property
-    def largest_first(self) -> Tensor:
-        """(crystals,) int64: the crystals by their number of images, the largest first."""
-        return self.offsets[self.crystal_offsets].diff().argsort(descending=True, stable=True)
+    def portions(self) -> Portions:
+        """The work on a batch in portions; made when first asked for, as the tiles."""
+        return share_out(self.sizes, self.offsets)
 
     @cached_property
     def tiles(self) -> Tiles:
@@ -108,6 +110,7 @@ def list_images(
     sigma_max: float,
     basis: GaussianBasis | None = None,
     minimum_box: int = MINIMUM_BOX,
+    names: Any = None,
 ) -> ImageList:
     """Lists the images of a batch for a range rule.
 
@@ -121,15 +124,17 @@ def list_images(
         sigma_max: upper bound of sigma_ih in Å.
         basis: radial basis of the value encoding.
         minimum_box: smallest R_d of "adaptive".
+        names: of the crystals, for messages; by default their numbers.
 
     Raises:
         ValueError: a lattice has no volume, or one so small that its box has too many cells.
     """
-    planes = _planes_per_angstrom(lattices.detach())
+    names = range(len(sizes)) if names is None else names
+    planes = _planes_per_angstrom(lattices.detach(), names)
     query_keys, cells, reaches = [], [], []
     first_atom = 0
     for crystal, size in enumerate(sizes.tolist()):
-        box = _box(planes[crystal], lattice_range, sigma_max, minimum_box, crystal)
+        box = _box(planes[crystal], lattice_range, sigma_max, minimum_box, names[crystal])
         atoms = slice(first_atom, first_atom + size)
         # the smallest box of any head: its nearest image is summed by every head that sums the pair at all
         inner = (box.abs() <= max(1, minimum_box)).all(1)
@@ -159,6 +164,7 @@ def list_images_within(
     radius: float,
     sigma_max: float,
     basis: GaussianBasis | None = None,
+    names: Any = None,
 ) -> ImageList:
     """All images of a batch within a radius in Å; everything else as for `list_images`.
 
@@ -166,7 +172,7 @@ def list_images_within(
     never empty: the atom itself is always listed.
     """
     arrays = [tensor.detach().cpu().numpy() for tensor in (positions, lattices, sizes)]
-    images = radius_images(arrays[0], arrays[1], arrays[2], radius, cells=True)
+    images = radius_images(arrays[0], arrays[1], arrays[2], radius, cells=True, names=names)
     counts, key, cell = (torch.from_numpy(x).to(sizes) for x in (images.counts, images.keys, images.cells))
     query = segment_ids(counts)
     key += segment_offsets(sizes)[segment_ids(sizes)][query]
@@ -182,16 +188,17 @@ def list_images_within(
     )
 
 
-def _planes_per_angstrom(lattices: Tensor) -> Tensor:
+def _planes_per_angstrom(lattices: Tensor, names: Any) -> Tensor:
     """|l*_d| / 2 pi, one over the spacing of the lattice planes d, in 1/Å; (crystals, 3)."""
     flat = torch.linalg.det(lattices) == 0
     if bool(flat.any()):
-        raise ValueError(f"lattices: expected a volume above 0, got 0 in crystal {int(flat.nonzero()[0])}")
+        name = names[int(flat.nonzero()[0])]
+        raise ValueError(f"lattices: expected a volume above 0, got 0 in crystal {name}")
     return torch.linalg.inv(lattices).norm(dim=1)  # the columns of the inverse are l*_d / 2 pi
 
 
 def _box(
-    planes: Tensor, lattice_range: int | str, sigma_max: float, minimum_box: int, crystal: int
+    planes: Tensor, lattice_range: int | str, sigma_max: float, minimum_box: int, name: object
 ) -> Tensor:
     """Cells n of the largest box that any head can have, (cells, 3) int64."""
     if lattice_range == "adaptive":
@@ -203,7 +210,7 @@ def _box(
     if count > MAX_CELLS:
         raise ValueError(
             f"lattices: expected cells of some tenths of Å or more in every direction, got plane "
-            f"spacings of {[round(1 / p, 4) for p in planes.tolist()]} Å in crystal {crystal} ({count} cells)"
+            f"spacings of {[round(1 / p, 4) for p in planes.tolist()]} Å in crystal {name} ({count} cells)"
         )
     axes = [torch.arange(-r, r + 1, device=planes.device) for r in ranges]
     return torch.cartesian_prod(*axes)

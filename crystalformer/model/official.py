@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from crystalformer.data.batch import CrystalBatch
+from crystalformer.data.mixed_sites import ELEMENTS
 from crystalformer.model.config import CrystalformerConfig
 from crystalformer.model.crystalformer import Crystalformer
 from crystalformer.model.kernels.dispatch import triton_interprets
@@ -65,7 +67,8 @@ def evaluate(
     Args:
         state: weights by the authors' names, see `load_official_state`.
         crystals: (atomic numbers (atoms,), Cartesian positions (atoms, 3) in Å, lattice rows (3, 3) in Å) of
-            each crystal. Positions are used as given, not wrapped into the cell.
+            each crystal. Positions are used as given, not wrapped into the cell. Instead of the numbers,
+            (atoms, elements) may give the shares of the elements on each site, hydrogen first.
         domain: "real", "reci", "multihead", or several joined by "-", which the blocks take in turn.
         lattice_range: R of the box of images, and of the box of waves.
         adaptive: the rule of the authors' CUDA kernels: a box of images for each atom and head, of which R is
@@ -242,30 +245,41 @@ def _dtype(dtype: torch.dtype | str) -> torch.dtype:
 
 
 def _arrays(index: int, crystal: tuple[Any, Any, Any]) -> tuple[Tensor, Tensor, Tensor]:
-    """Numbers, positions and lattice of one crystal, float64."""
+    """Numbers (atoms,) int64 or shares (atoms, 118), positions and lattice of one crystal, float64."""
     if len(crystal) != 3:
         raise ValueError(
             f"crystals[{index}]: expected numbers, positions and lattice, got {len(crystal)} items"
         )
     numbers, positions, lattice = (_tensor(values) for values in crystal)
-    if numbers.ndim != 1 or not len(numbers) or bool((numbers != numbers.long()).any()):
+    if numbers.ndim == 2 and len(numbers) and 0 < numbers.shape[1] <= ELEMENTS:
+        numbers = functional.pad(numbers.double(), (0, ELEMENTS - numbers.shape[1]))
+    elif numbers.ndim != 1 or not len(numbers) or bool((numbers != numbers.long()).any()):
         raise ValueError(
             f"crystals[{index}]: numbers: expected whole numbers (atoms,), got {numbers.tolist()}"
         )
     for name, values, shape in (("positions", positions, (len(numbers), 3)), ("lattice", lattice, (3, 3))):
         if values.shape != shape:
             raise ValueError(f"crystals[{index}]: {name}: expected shape {shape}, got {tuple(values.shape)}")
-    return numbers.long(), positions.double(), lattice.double()
+    return numbers if numbers.ndim == 2 else numbers.long(), positions.double(), lattice.double()
+
+
+def _one_hot(numbers: Tensor) -> Tensor:
+    """(atoms, 118); impossible numbers, which the model refuses, count as the nearest element."""
+    return functional.one_hot(numbers.clamp(1, ELEMENTS) - 1, ELEMENTS).double()
 
 
 def _batch(crystals: Sequence[tuple[Tensor, Tensor, Tensor]], first: int, dtype: torch.dtype) -> CrystalBatch:
     """Crystals as a batch; `first` is the place of the first one among those given."""
-    numbers, positions, lattices = zip(*crystals, strict=True)
+    species, positions, lattices = zip(*crystals, strict=True)
+    occupancy = None
+    if any(each.ndim == 2 for each in species):
+        occupancy = torch.cat([each if each.ndim == 2 else _one_hot(each) for each in species]).to(dtype)
     return CrystalBatch(
-        numbers=torch.cat(numbers),
+        numbers=torch.cat([each.argmax(1) + 1 if each.ndim == 2 else each for each in species]),
         positions=torch.cat(positions).to(dtype),
         lattices=torch.stack(lattices).to(dtype),
-        sizes=torch.tensor([len(z) for z in numbers]),
+        sizes=torch.tensor([len(each) for each in species]),
         targets=torch.zeros(len(crystals), 1, dtype=dtype),
         indices=torch.arange(first, first + len(crystals)),
+        occupancy=occupancy,
     )

@@ -36,7 +36,8 @@ def bundle(dataset: Dataset, crystals: Sequence[Crystal], folder: Path) -> Path:
     """Write the data set's `.npz`; returns its path.
 
     Raises:
-        DataError: the number of crystals is not the catalogue's, or a crystal lacks a target.
+        DataError: the number of crystals is not the catalogue's, or a crystal lacks a target or has mixed
+            sites, for which the format has no place.
     """
     if len(crystals) != dataset.crystals:
         raise DataError(f"{dataset.name}: expected {dataset.crystals} crystals, got {len(crystals)}")
@@ -45,6 +46,9 @@ def bundle(dataset: Dataset, crystals: Sequence[Crystal], folder: Path) -> Path:
         raise DataError(
             f"{dataset.name}: expected all of {', '.join(dataset.targets)}, got less for {lacking[0]!r}"
         )
+    disordered = [crystal.id for crystal in crystals if len(crystal.mixed)]
+    if disordered:
+        raise DataError(f"{dataset.name}: expected one element on every site, got more in {disordered[0]}")
     path = folder / dataset.source_file
     np.savez_compressed(
         path,

@@ -25,7 +25,7 @@ from crystalformer.sources.records import DataError, Record
 from crystalformer.sources.structures import to_crystal
 from crystalformer.sources.tables import Table, read_table
 
-CONVERSION = 1  # to be raised when the same source would give other crystals
+CONVERSION = 2  # to be raised when the same source would give other crystals
 NAMED = 3  # rejected crystals named in a message
 
 Rejected = list[tuple[str, str]]

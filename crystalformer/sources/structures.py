@@ -9,7 +9,10 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from crystalformer.data.crystal import Crystal
+from crystalformer.data.mixed_sites import ELEMENTS
 from crystalformer.sources.records import Record
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 CIF_SUFFIXES = (".cif", ".mcif")
 POSCAR_SUFFIXES = (".vasp", ".poscar")
+FULL = 1e-6  # by which the fraction of a site's only element may differ from 1
 
 
 class StructureError(ValueError):
@@ -26,18 +30,36 @@ class StructureError(ValueError):
 def to_crystal(record: Record) -> Crystal:
     """Read the record's structure, with atoms in the order of the source and coordinates as they are.
 
+    A site that several elements share, or that is partly empty, gets its fractions (`Crystal.mixed`). Species
+    of one element that differ by their charge only count as one.
+
     Raises:
-        ValueError: the structure cannot be read, is disordered, or makes no crystal (see `Crystal`).
+        ValueError: the structure cannot be read, or makes no crystal (see `Crystal`).
     """
     if record.kind == "arrays":
         lattice, frac_coords, numbers = (record.payload[key] for key in ("lattice", "frac", "species"))
-    else:
-        structure = _read(record)
-        if not structure.is_ordered:
-            raise StructureError("expected full occupancies, got a disordered structure")
-        lattice, frac_coords = structure.lattice.matrix, structure.frac_coords
-        numbers = [_atomic_number(site.specie) for site in structure]
-    return Crystal(record.id, lattice, frac_coords, numbers, record.targets, record.split)
+        return Crystal(record.id, lattice, frac_coords, numbers, record.targets, record.split)
+    structure = _read(record)
+    numbers, mixed = _elements(structure)
+    lattice, frac_coords = structure.lattice.matrix, structure.frac_coords
+    return Crystal(record.id, lattice, frac_coords, numbers, record.targets, record.split, mixed)
+
+
+def _elements(structure: "Structure") -> tuple[np.ndarray, list[tuple[int, int, float]]]:
+    """The most frequent element of each site, the lightest of equals, and the rows of mixed sites."""
+    numbers: list[int] = []
+    mixed: list[tuple[int, int, float]] = []
+    for index, site in enumerate(structure):
+        shares: dict[int, float] = {}
+        for specie, fraction in site.species.items():
+            z = _atomic_number(specie)
+            shares[z] = shares.get(z, 0.0) + float(fraction)
+        if not shares:
+            raise StructureError(f"expected an element on every site, got none on site {index}")
+        numbers.append(min(shares, key=lambda z: (-shares[z], z)))
+        if len(shares) > 1 or abs(shares[numbers[-1]] - 1) > FULL:
+            mixed += [(index, z, fraction) for z, fraction in shares.items()]
+    return np.array(numbers), mixed
 
 
 def _read(record: Record) -> "Structure":
@@ -92,6 +114,6 @@ def _from_poscar(text: str) -> "Structure":
 
 def _atomic_number(specie: Any) -> int:
     number = getattr(specie, "Z", None)
-    if not isinstance(number, int) or number < 1:
+    if not isinstance(number, int) or not 1 <= number <= ELEMENTS:  # a hash, of dummy species
         raise StructureError(f"expected chemical elements, got {specie}")
     return number

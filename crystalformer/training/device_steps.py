@@ -42,13 +42,15 @@ def resident(
 ) -> DeviceBatches | None:
     """The crystals with these store rows, checked and on the device.
 
-    None where the model needs the host, where its batches have no stored image lists, or where they would
-    take too much of the device's memory.
+    None where the model needs the host, where its batches have no stored image lists, where there are mixed
+    sites, or where they would take too much of the device's memory.
 
     Raises:
         ValueError, RuntimeError: the model cannot predict a crystal, or nothing yet.
     """
     if not isinstance(make_batch, ImageBatches) or not getattr(model, "needs_no_host", False):
+        return None
+    if len(make_batch.store.mixed):
         return None
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)

@@ -91,7 +91,7 @@ class Trainer:
         self.config = config
         self.device = device
         self.on_device = torch.device(device).type == "cuda" if on_device is None else on_device
-        self.optimizer = build_optimizer(self.model, config, fused=self.on_device)
+        self.optimizer = build_optimizer(self.model, config)
         self.order = EpochOrder(data.train, config.batch_size, seed)
         self.steps_per_epoch = len(self.order.epoch(0))
         self.val_batches = evaluation_batches(data.val, config.batch_size, data.sizes)

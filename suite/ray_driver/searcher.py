@@ -79,6 +79,7 @@ class LedgerSearcher(Searcher):
             "infeasible": True if result.get("infeasible") else None,
             "recipe": task.recipe,
             "config": json.dumps(task.resolved_config()),
+            **task.facts(),
         }
         self.ledger.finish(assignment.number, state, ended, {k: v for k, v in known.items() if v is not None})
         task.checkpoint.unlink(missing_ok=True)

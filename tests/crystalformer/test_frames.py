@@ -106,7 +106,9 @@ def mixed_by_loops(attention, x, crystal, box):
 
 
 @pytest.mark.parametrize("frames", FRAMES)
-@pytest.mark.parametrize("changes", [{}, {"angle_width": 1.0, "c_dist": 1.5, "c_angle": 6.0}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"angle_width": 1.0, "c_dist": 1.5, "c_angle": 6.0}, {"kernel": "reference"}]
+)
 def test_the_angular_term_of_a_crystal_without_symmetry(make_batch, crystal, frames, changes, monkeypatch):
     monkeypatch.setattr("crystalformer.model.angles.CHUNK", 20_000)  # some atoms at a time
     model = model_of(frames, lattice_range=2, **changes)

@@ -53,6 +53,17 @@ def test_odd_crystals_have_the_result_of_the_formulas(make_batch, name, domain):
 
 
 @pytest.mark.parametrize("name", HARD)
+@pytest.mark.parametrize("kernel", ["cpu", "reference"])
+def test_odd_crystals_within_a_radius(make_batch, name, kernel):
+    numbers, positions, lattice = (np.array(array) for array in HARD[name])
+    model = model_of(lattice_range="radius", radius=4.0, kernel=kernel)
+    output = model(make_batch((numbers, positions, lattice)))
+    settings = Settings(heads=2, r_max=5.0, lattice_range="radius", radius=4.0)
+    expected = run(state_of(), numbers, positions, [lattice], [len(numbers)], settings, SCALES).outputs
+    np.testing.assert_allclose(output.detach(), expected, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", HARD)
 def test_odd_crystals_in_single_precision(make_batch, name):
     crystal = [np.array(array) for array in HARD[name]]
     for domain in DOMAINS:
@@ -83,15 +94,44 @@ def test_frames_of_odd_crystals_are_numbers(make_batch, name, frames, dtype):
     assert all(p.grad.isfinite().all() for p in model.parameters())
 
 
-@pytest.mark.parametrize("domain", DOMAINS)
-def test_six_hundred_atoms_are_a_hundred_times_six(make_batch, random_crystal, domain):
-    """A supercell of 5 x 5 x 4 cells is the same crystal, once the sums have converged."""
+@pytest.fixture
+def cell_and_supercell(random_crystal):
+    """A crystal of 6 atoms, and the same as a cell of 600: 5 x 5 x 4 of the first."""
     numbers, positions, lattice = random_crystal(np.random.default_rng(1), 6, 4.0)
     repeats = np.array([5, 5, 4])
     cells = np.stack(np.meshgrid(*map(np.arange, repeats), indexing="ij"), -1).reshape(-1, 3) @ lattice
-    supercell = np.tile(numbers, 100), (positions + cells[:, None]).reshape(-1, 3), lattice * repeats[:, None]
+    everywhere = (positions + cells[:, None]).reshape(-1, 3)
+    return (numbers, positions, lattice), (
+        np.tile(numbers, 100),
+        everywhere,
+        lattice * repeats[:, None],
+    )
+
+
+@pytest.mark.parametrize("frames", ["none", "max", "weighted-pca"])
+def test_six_hundred_atoms_within_a_radius(make_batch, cell_and_supercell, frames):
+    """A list of all images within a radius is the same for both."""
+    torch.manual_seed(0)
+    config = CrystalformerConfig(**SHAPE, frames=frames, angle_basis=5, lattice_range="radius", radius=3.5)
+    model = Crystalformer(config).double()
+    small, large = (make_batch(crystal) for crystal in cell_and_supercell)
+    model.calibrate(small)
+    outputs, gradients = [], []
+    for batch in (small, large):
+        model.zero_grad()
+        outputs.append(model(batch).sum())
+        outputs[-1].backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+    torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_six_hundred_atoms_are_a_hundred_times_six(make_batch, cell_and_supercell, domain):
+    """A supercell is the same crystal, once the sums have converged."""
+    small, supercell = cell_and_supercell
     predictions = []
-    for crystal, box, waves in (((numbers, positions, lattice), 4, 2), (supercell, 1, 10)):
+    for crystal, box, waves in ((small, 4, 2), (supercell, 1, 10)):
         model = model_of(domain, a=0.0, lattice_range=box, reciprocal_range=waves).float()
         with torch.no_grad():
             predictions.append(model(make_batch(crystal, dtype=torch.float32)).item())
@@ -150,6 +190,19 @@ def test_impossible_crystals_are_named(make_batch, domain, part, value, message)
         model_of(domain)(batch)
     with pytest.raises(ValueError, match=message):
         model_of(domain).calibrate(batch)
+
+
+@pytest.mark.parametrize(
+    "rule", [{"lattice_range": "radius"}, {"lattice_range": "adaptive"}, {"lattice_range": "tolerance"}]
+)
+@pytest.mark.parametrize("frames", ["none", "max"])
+def test_a_cell_too_small_to_be_listed_is_named(make_batch, rule, frames):
+    """Such as one in nanometres; the lists would not end."""
+    small = *GOOD[:2], 0.05 * np.eye(3)
+    batch = replace(make_batch(GOOD, small), indices=torch.tensor([40, 41]))
+    config = CrystalformerConfig(**SHAPE, **rule, frames=frames, decay="fixed")
+    with pytest.raises(ValueError, match=r"crystal 1 of the batch \(row 41 of its store\)"):
+        Crystalformer(config).double()(batch)
 
 
 def test_a_lattice_that_is_flat_but_for_rounding_is_refused(make_batch):

@@ -56,6 +56,27 @@ def test_adaptive_boxes_of_a_tiny_cell_differ_between_heads_and_atoms(make_batch
     assert_agrees(rng, [crystal], make_batch, a=2.0)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"r0": 1.1}, {"a": 0.4}, {"b": 0.2}, {"r_max": 3.0}, {"lattice_range": 1}),
+        *({"value_basis": 0}, {"value_basis": 9}, {"num_layers": 1}, {"num_layers": 5}),
+        *({"heads": 1}, {"heads": 4}, {"width": 12}, {"ff_width": 5}),
+    ],
+    ids=str,
+)
+def test_every_setting_acts_as_in_the_formula(make_batch, random_crystal, changes):
+    rng = np.random.default_rng(9)
+    crystals = [random_crystal(rng, 1, 2.4), random_crystal(rng, 3, 3.6, left_handed=True)]
+    assert_agrees(np.random.default_rng(0), crystals, make_batch, **changes)
+    results = []
+    for settings in ({}, changes):
+        model, *_ = small_model(np.random.default_rng(0), **settings)  # equal weights where shapes are equal
+        model.calibrate(make_batch(*crystals))
+        results.append(model(make_batch(*crystals)).detach())
+    assert (results[0] - results[1]).abs().max() > 1e-4
+
+
 def test_adaptive_with_other_scales(make_batch, random_crystal):
     rng = np.random.default_rng(3)
     crystals = [random_crystal(rng, 2, 3.0), random_crystal(rng, 5, 4.5, left_handed=True)]

@@ -98,7 +98,7 @@ def test_calibration_on_the_first_batch(reference, batch, variant):
 def test_attention_of_the_first_block(reference, batch):
     model = official_model(reference, "A_real_r2")
     attention = model.blocks[0].attention
-    y = attention.mix(model.embed(batch.numbers), model.geometry(batch))
+    y = attention.mix(model.embed(batch), model.geometry(batch))
     assert_same(y, reference["A_real_r2/layer0/y"])
 
 

@@ -116,10 +116,32 @@ def test_listed_images_give_what_a_batch_without_lists_gives(make_batch, real_cr
         image_offsets=images.offsets,
         image_keys=images.key,
         image_distances=images.distance,
+        image_radius=5.0,
     )
     assert torch.equal(model(listed), model(batch))
     farther = replace(listed, image_distances=images.distance * 1.1)
     assert not torch.equal(model(farther), model(batch))
+
+
+@pytest.mark.parametrize("rule", [{"lattice_range": "radius", "radius": 4.9}, {"lattice_range": "tolerance"}])
+def test_lists_of_another_radius_are_refused(make_batch, real_crystals, rule):
+    batch = make_batch(*real_crystals[:2])
+    model = model_of(**rule)
+    images = model_of(lattice_range="radius", radius=5.0).geometry(batch).images
+    listed = ImageBatch(
+        **vars(batch),
+        image_offsets=images.offsets,
+        image_keys=images.key,
+        image_distances=images.distance,
+        image_radius=5.0,
+    )
+    expected = r"image_radius: expected images within .* Å, the radius of the model .*, got .* within 5 Å"
+    for call in (model.calibrate, model_of(**rule, decay="unnormalised")):
+        with pytest.raises(ValueError, match=expected):
+            call(listed)
+    for other in ({"lattice_range": 1}, rule | {"frames": "max"}):  # these list the images themselves
+        model = model_of(**other, decay="unnormalised")
+        assert torch.equal(model(listed), model(batch))
 
 
 def test_an_isolated_atom_attends_to_itself(make_batch):

@@ -85,6 +85,8 @@ def test_the_page_answers_first_and_has_every_section(quickstart: Path) -> None:
         "fractions 0.8/0.1/0.1, seed 123",
         "0123456789abcdef",
         "torch 2.13.0",
+        "images within 6.5 Å (bound on what it leaves out 0.00025)",
+        "images within 6.5 Å (without a bound)",
         f"tensorboard --logdir {quickstart}/tensorboard",
         f"optuna-dashboard sqlite:///{quickstart}/study.db",
     ]

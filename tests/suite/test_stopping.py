@@ -1,5 +1,6 @@
 """Early stopping: within one model only, and the same after a restart."""
 
+import math
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -31,13 +32,15 @@ class Search:
         self.searcher = LedgerSearcher(self.ledger, self._task, Silence(), {}, lambda: None)  # type: ignore[arg-type]
         self.scheduler = PerModelStopping(space, self.searcher)
         self.trials: dict[int, SimpleNamespace] = {}
+        self.settings: dict[str, object] = {}
 
     def _task(self, assignment):  # type: ignore[no-untyped-def]
         from suite.trial import TrialTask
 
         return TrialTask(
-            run_id=assignment.trial_id, model=assignment.model, model_config={}, train_config={"epochs": 8},
-            recipe="common", seed=0, target="y", unit=None, store="", split="", cache="", tensorboard="",
+            run_id=assignment.trial_id, model=assignment.model, model_config=self.settings,
+            train_config={"epochs": 8}, recipe="common", seed=0, target="y", unit=None,
+            store="", split="", cache="", tensorboard="",
             folder=str(self.folder / assignment.trial_id), hparams={},
         )  # fmt: skip
 
@@ -134,3 +137,17 @@ def test_failures_and_lost_workers_are_recorded_with_their_reason(tmp_path: Path
     assert [row["state"] for row in search.ledger.rows("y")] == ["failed", "failed"]
     reasons = [row["ended"] for row in search.ledger.rows("y")]
     assert reasons == ["out of memory: 3 GB", "its worker was lost more often than is retried"]
+
+
+def test_the_row_of_a_trial_says_what_its_range_leaves_out(tmp_path: Path) -> None:
+    search = Search(tmp_path)
+    for number, settings in enumerate(({"lattice_range": "tolerance"}, {}, {"lattice_range": 2})):
+        search.settings = settings
+        assert search.start(f"tune{number}") == number
+        search.result(number, 8, 0.1)
+    rows = search.ledger.rows("y")
+    assert 1e-6 < rows[0]["truncation_bound"] <= 1e-5
+    assert 12 < rows[0]["images_radius"] < 13
+    for row in rows[1:]:
+        assert math.isnan(row["truncation_bound"])
+        assert math.isnan(row["images_radius"])

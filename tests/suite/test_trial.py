@@ -190,6 +190,26 @@ def test_a_broken_store_is_a_failure_of_the_trial_alone(tmp_path: Path) -> None:
     actor.cleanup()
 
 
+@pytest.mark.parametrize(("radius", "bound"), [(12.0, 1e-4), (2.0, None)])
+def test_a_run_records_and_logs_what_its_range_leaves_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, radius: float, bound: float | None
+) -> None:
+    task = task_of(tmp_path, "crystalformer", epochs=1, folder=str(tmp_path / "final/.run-1"), run_id="run-1")
+    task = replace(task, model_config={**task.model_config, "lattice_range": "radius", "radius": radius})
+    job = FinalJob(task, "Crystalformer", "paper", "small", {"trial_id": "t0000", "val_mae": 0.1}, 1)
+    with caplog.at_level("INFO", logger="suite.trial"):
+        run_final(job)
+    record = read_json(job.folder / "run.json")
+    assert record["images_radius"] == radius
+    if bound is None:
+        assert record["truncation_bound"] is None
+        assert "run-1: truncation_bound none" in caplog.text
+    else:
+        assert 0 < record["truncation_bound"] < bound
+        assert f"run-1: truncation_bound {record['truncation_bound']:.4g}" in caplog.text
+    assert f"run-1: images_radius {radius:g}" in caplog.text
+
+
 def test_a_final_run_appears_whole_and_only_once(tmp_path: Path) -> None:
     task = task_of(tmp_path, "crystalformer", epochs=2, folder=str(tmp_path / "final/.run-1"), run_id="run-1")
     job = FinalJob(task, "Crystalformer", "paper", "small", {"trial_id": "t0000", "val_mae": 0.1}, 1)

@@ -1,8 +1,7 @@
 """The attention sum on a CPU, fused: every image is visited once forward and once backward.
 
 Nothing is stored per image or per pair of atoms: memory is linear in the number of atoms. The loops are in
-`loops`; here they become C functions that take one pointer, to a table of addresses, and that the threads of
-`team` run.
+`loops`; here they become C functions that take one pointer, to a table of addresses (`tables`).
 """
 
 from collections import namedtuple
@@ -12,37 +11,44 @@ from typing import Any
 
 import numpy as np
 import torch
-from llvmlite import ir
-from numba import carray, njit, types
-from numba.core.typing.templates import signature
+from numba import njit
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from crystalformer.compiled import c_function
 from crystalformer.model.images import ImageList, box_cutoff
-from crystalformer.model.kernels.loops import backward_crystal, forward_crystal
-from crystalformer.model.kernels.team import run_in_threads
-from crystalformer.model.kernels.vectors import LANES, instruction
-
-FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
+from crystalformer.model.kernels.loops import backward_portion, forward_portion
+from crystalformer.model.kernels.tables import (
+    COUNT,
+    FINISHED,
+    FIRST,
+    FLOATS,
+    SECOND,
+    THIRD,
+    TURN,
+    array_of,
+    head_of,
+    next_of,
+    run,
+)
+from crystalformer.model.kernels.vectors import LANES
+from crystalformer.model.portions import Portions
 
 # What the loops work on: numbers, integer arrays and floating-point arrays, all flat, in the table's order.
 Task = namedtuple(
     "Task",
     """heads width size
-    starts offsets key
+    portions offsets key
     q k v a distance reach cutoff spacing averaged_v averaged_b tops norms grad_v grad_b dq dk dv da""",
 )
-# The head of the table, and where its arrays begin. The first two are counters that all threads share.
-TURN, FINISHED, CRYSTALS, ORDER, HEADS, WIDTH, SIZE, TABLE = range(8)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, a: Tensor, images: ImageList) -> tuple[Tensor, Tensor | None]:
     """`crystalformer.model.kernels.reference.attend`, for float32 and float64 tensors on a CPU.
 
     The result has the same bits in every run, with any number of threads and beside any other crystals.
-    Threads: `torch.get_num_threads()`; a crystal is the work of one thread. It can be differentiated once,
-    by q, k, v and a.
+    Threads: `torch.get_num_threads()`, which share crystals and portions of large ones. It can be
+    differentiated once, by q, k, v and a.
 
     Raises:
         ValueError: tensors of another kind, or distances that are to be differentiated.
@@ -72,7 +78,8 @@ class _Attend(torch.autograd.Function):
         averaged_v, averaged_b = torch.empty_like(v), q.new_empty(atoms, heads, size)
         tops, norms = (q.new_empty(atoms, -(-heads // LANES) * LANES) for _ in range(2))
         inputs, none = _inputs(q, k, v, a, images), q.new_empty(0)
-        _run(_forward, images, q.shape, size, (*inputs, averaged_v, averaged_b, tops, norms, *[none] * 6))
+        arrays = *inputs, averaged_v, averaged_b, tops, norms, *[none] * 6
+        _run(_forward, images.portions, q.shape, size, arrays)
         ctx.images, ctx.size = images, size
         ctx.save_for_backward(q, k, v, a, averaged_v, averaged_b, tops, norms)
         return averaged_v, averaged_b if size else None
@@ -81,15 +88,17 @@ class _Attend(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_v: Tensor, grad_b: Tensor | None) -> tuple[Tensor | None, ...]:
         q, k, v, a, averaged_v, averaged_b, tops, norms = ctx.saved_tensors
-        dq, dk, dv, da = (torch.empty_like(x) for x in (q, k, v, a))
+        portions: Portions = ctx.images.portions
+        dq, da = torch.empty_like(q), torch.empty_like(a)
+        dk, dv = (q.new_empty(portions.rows, *q.shape[1:]) for _ in range(2))
         grad_b = averaged_b if grad_b is None else grad_b  # empty, in the simplified model
         arrays = (
             *_inputs(q, k, v, a, ctx.images),
             *(averaged_v, averaged_b, tops, norms),
             *(grad_v.contiguous(), grad_b.contiguous(), dq, dk, dv, da),
         )
-        _run(_backward, ctx.images, q.shape, ctx.size, arrays)
-        return dq, dk, dv, da, None
+        _run(_backward, portions, q.shape, ctx.size, arrays)
+        return dq, portions.add_up(dk), portions.add_up(dv), da, None
 
 
 def _inputs(q: Tensor, k: Tensor, v: Tensor, a: Tensor, images: ImageList) -> tuple[Tensor, ...]:
@@ -99,30 +108,21 @@ def _inputs(q: Tensor, k: Tensor, v: Tensor, a: Tensor, images: ImageList) -> tu
     cutoff = none if images.reach is None else box_cutoff(a).contiguous()
     spacing = q.new_tensor([1.0 if images.basis is None else images.basis.width])
     distance = images.distance.to(q.dtype)
-    flat = images.crystal_offsets, images.offsets, images.key, q, k, v, a, distance, reach, cutoff, spacing
+    flat = images.offsets, images.key, q, k, v, a, distance, reach, cutoff, spacing
     return tuple(array.contiguous() for array in flat)
 
 
 def _run(
     function: Callable[[torch.dtype], int],
-    images: ImageList,
+    portions: Portions,
     shape: Sequence[int],
     size: int,
     arrays: Sequence[Tensor],
 ) -> None:
-    """Runs a function over the crystals of a batch, the largest first, each thread taking the next one."""
-    order = images.largest_first
-    table = np.array(
-        [0, 0, len(order), order.data_ptr(), shape[1], shape[2], size]
-        + [number for array in arrays for number in (array.data_ptr(), array.numel())],
-        dtype=np.int64,
-    )
-    threads = min(torch.get_num_threads(), len(order))
-    run_in_threads(function(arrays[-1].dtype), table.ctypes.data, threads)
-    if table[FINISHED] != len(order):  # compiled code cannot raise: it reports and returns
-        raise RuntimeError(
-            f"the attention kernel finished {table[FINISHED]} of {len(order)} crystals: no memory?"
-        )
+    """Runs a function over the portions of a batch, the largest first, each thread taking the next one."""
+    numbers = shape[1], shape[2], size
+    table = portions.table
+    run(function(arrays[-1].dtype), len(table), numbers, (table, *arrays), "crystals or portions")
 
 
 @cache
@@ -131,14 +131,13 @@ def _forward(dtype: torch.dtype) -> int:
     real = FLOATS[dtype]
 
     def forward(pointer: Any) -> None:
-        table = carray(pointer, TABLE, np.int64)
-        order = carray(_pointer(table[ORDER]), table[CRYSTALS], np.int64)
+        head = head_of(pointer)
         task = _read_task(pointer, real)
-        turn = _count(table, TURN)
-        while turn < table[CRYSTALS]:
-            forward_crystal(order[turn], task)
-            _count(table, FINISHED)
-            turn = _count(table, TURN)
+        turn = next_of(head, TURN)
+        while turn < head[COUNT]:
+            forward_portion(turn, task)
+            next_of(head, FINISHED)
+            turn = next_of(head, TURN)
 
     return c_function(forward)
 
@@ -149,71 +148,44 @@ def _backward(dtype: torch.dtype) -> int:
     real = FLOATS[dtype]
 
     def backward(pointer: Any) -> None:
-        table = carray(pointer, TABLE, np.int64)
-        order = carray(_pointer(table[ORDER]), table[CRYSTALS], np.int64)
+        head = head_of(pointer)
         task = _read_task(pointer, real)
-        turn = _count(table, TURN)
-        while turn < table[CRYSTALS]:
-            backward_crystal(order[turn], task)
-            _count(table, FINISHED)
-            turn = _count(table, TURN)
+        turn = next_of(head, TURN)
+        while turn < head[COUNT]:
+            backward_portion(turn, task)
+            next_of(head, FINISHED)
+            turn = next_of(head, TURN)
 
     return c_function(backward)
 
 
 @njit
-def _array(pointer: Any, i: int, real: Any) -> Any:
-    """Array number i of a table, of this type."""
-    table = carray(pointer, TABLE + 2 * (i + 1), np.int64)
-    return carray(_pointer(table[TABLE + 2 * i]), table[TABLE + 2 * i + 1], real)
-
-
-@njit
 def _read_task(pointer: Any, real: Any) -> Any:
     """The `Task` of a table."""
-    table = carray(pointer, TABLE, np.int64)
+    head = head_of(pointer)
     return Task(
-        table[HEADS],
-        table[WIDTH],
-        table[SIZE],
-        _array(pointer, 0, np.int64),
-        _array(pointer, 1, np.int64),
-        _array(pointer, 2, np.int64),
-        _array(pointer, 3, real),
-        _array(pointer, 4, real),
-        _array(pointer, 5, real),
-        _array(pointer, 6, real),
-        _array(pointer, 7, real),
-        _array(pointer, 8, real),
-        _array(pointer, 9, real),
-        _array(pointer, 10, real),
-        _array(pointer, 11, real),
-        _array(pointer, 12, real),
-        _array(pointer, 13, real),
-        _array(pointer, 14, real),
-        _array(pointer, 15, real),
-        _array(pointer, 16, real),
-        _array(pointer, 17, real),
-        _array(pointer, 18, real),
-        _array(pointer, 19, real),
-        _array(pointer, 20, real),
+        head[FIRST],
+        head[SECOND],
+        head[THIRD],
+        array_of(pointer, 0, np.int64),
+        array_of(pointer, 1, np.int64),
+        array_of(pointer, 2, np.int64),
+        array_of(pointer, 3, real),
+        array_of(pointer, 4, real),
+        array_of(pointer, 5, real),
+        array_of(pointer, 6, real),
+        array_of(pointer, 7, real),
+        array_of(pointer, 8, real),
+        array_of(pointer, 9, real),
+        array_of(pointer, 10, real),
+        array_of(pointer, 11, real),
+        array_of(pointer, 12, real),
+        array_of(pointer, 13, real),
+        array_of(pointer, 14, real),
+        array_of(pointer, 15, real),
+        array_of(pointer, 16, real),
+        array_of(pointer, 17, real),
+        array_of(pointer, 18, real),
+        array_of(pointer, 19, real),
+        array_of(pointer, 20, real),
     )
-
-
-@instruction
-def _pointer(typing: Any, address: Any) -> Any:
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], ir.IntType(8).as_pointer())
-
-    return signature(types.voidptr, types.int64), lower
-
-
-@instruction
-def _count(typing: Any, table: Any, counter: Any) -> Any:
-    """Raises a counter of the table by one, and returns what it was before."""
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        data = context.make_array(table)(context, builder, args[0]).data
-        return builder.atomic_rmw("add", builder.gep(data, [args[1]]), ir.IntType(64)(1), "monotonic")
-
-    return signature(types.int64, table, types.intp), lower

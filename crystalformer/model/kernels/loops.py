@@ -1,4 +1,4 @@
-"""The attention sum and its gradient, crystal by crystal, for `cpu`.
+"""The attention sum and its gradient, portion by portion (see `crystalformer.model.portions`), for `cpu`.
 
 Formulas and letters as in `crystalformer.model.attention`; for atom i, head h and image m = (j, n):
 
@@ -13,7 +13,7 @@ Arrays are flat; eight heads are one vector, see `packed`. A run is the images o
 follow each other in the list: q.k_j is computed once per run.
 
 Of the radial basis only the functions around r are computed: the others are below the rounding error of 1.
-Every crystal is one thread's work, in a fixed order, so the result depends neither on the number of threads
+Every portion is one thread's work, in a fixed order, so the result depends neither on the number of threads
 nor on the other crystals of the batch.
 """
 
@@ -51,33 +51,40 @@ LOWEST = -1e30  # below any logit
 
 
 @njit
-def forward_crystal(crystal: int, task: Any) -> None:
-    """O, B, top and norm of the atoms of one crystal; `task` is a `Task` of `cpu`."""
+def columns(portions: Any, portion: int) -> Any:
+    """A row of `Portions.table`."""
+    at = 5 * portion
+    return portions[at], portions[at + 1], portions[at + 2], portions[at + 3], portions[at + 4]
+
+
+@njit
+def forward_portion(portion: int, task: Any) -> None:
+    """O, B, top and norm of the atoms i of one portion; `task` is a `Task` of `cpu`."""
     heads, width, size = task.heads, task.width, task.size
-    first = task.starts[crystal]
-    atoms = task.starts[crystal + 1] - first
+    first, atoms, low, high, _ = columns(task.portions, portion)
     number = task.q.dtype.type
     groups, window = -(-heads // LANES), margin(task.q)
     packed, packed_b = width * LANES, (size + 2 + 2 * window) * LANES
     masked = len(task.reach) > 0
     zero, scale = splat(number(0)), splat(number(1 / np.sqrt(width)))
     q, k, v = (
-        zeros(atoms * groups * packed, task.q),
+        zeros((high - low) * groups * packed, task.q),
         zeros(atoms * groups * packed, task.q),
         zeros(atoms * groups * packed, task.q),
     )
-    for i in range(atoms):
-        row, place = (first + i) * heads * width, i * groups * packed
-        pack(task.q, row, heads, width, q, place)
+    for i in range(low, high):
+        pack(task.q, (first + i) * heads * width, heads, width, q, (i - low) * groups * packed)
+    for j in range(atoms):
+        row, place = (first + j) * heads * width, j * groups * packed
         pack(task.k, row, heads, width, k, place)
         pack(task.v, row, heads, width, v, place)
     sum_v, sum_b = zeros(groups * packed, task.q), zeros(packed_b, task.q)
     a, cutoff, dots = zeros(LANES, task.q), zeros(LANES, task.q), zeros(atoms * LANES, task.q)
     most = 0
-    for i in range(first, first + atoms):
+    for i in range(first + low, first + high):
         most = max(most, task.offsets[i + 1] - task.offsets[i])
     windows, places = zeros(most * parts(task.q) * WIDE, task.q), np.empty(most, np.int64)
-    for i in range(atoms):
+    for i in range(low, high):
         start, end = task.offsets[first + i], task.offsets[first + i + 1]
         if size:
             list_basis(task, start, end, windows, places)
@@ -88,7 +95,7 @@ def forward_crystal(crystal: int, task: Any) -> None:
                 if masked:
                     cutoff[lane] = task.cutoff[(first + i) * heads + group * LANES + lane]
             rate, limit = load(a, 0), load(cutoff, 0)
-            here = (i * groups + group) * packed
+            here = ((i - low) * groups + group) * packed
 
             top = splat(number(LOWEST))
             image, run = start, 0
@@ -147,38 +154,39 @@ def forward_crystal(crystal: int, task: Any) -> None:
 
 
 @njit
-def backward_crystal(crystal: int, task: Any) -> None:
-    """dq, dk, dv and da of the atoms of one crystal; `task` is a `Task` of `cpu`."""
+def backward_portion(portion: int, task: Any) -> None:
+    """dq and da of the atoms i of one portion, and their part of dk and dv; `task` is a `Task` of `cpu`."""
     heads, width, size = task.heads, task.width, task.size
-    first = task.starts[crystal]
-    atoms = task.starts[crystal + 1] - first
+    first, atoms, low, high, row_of_sums = columns(task.portions, portion)
     number = task.q.dtype.type
     groups, window = -(-heads // LANES), margin(task.q)
     packed, packed_b = width * LANES, (size + 2 + 2 * window) * LANES
     masked = len(task.reach) > 0
     zero, scale = splat(number(0)), splat(number(1 / np.sqrt(width)))
     q, k, v, grad = (
+        zeros((high - low) * groups * packed, task.q),
         zeros(atoms * groups * packed, task.q),
         zeros(atoms * groups * packed, task.q),
-        zeros(atoms * groups * packed, task.q),
-        zeros(atoms * groups * packed, task.q),
+        zeros((high - low) * groups * packed, task.q),
     )
-    for i in range(atoms):
-        row, place = (first + i) * heads * width, i * groups * packed
+    for i in range(low, high):
+        row, place = (first + i) * heads * width, (i - low) * groups * packed
         pack(task.q, row, heads, width, q, place)
+        pack(task.grad_v, row, heads, width, grad, place)
+    for j in range(atoms):
+        row, place = (first + j) * heads * width, j * groups * packed
         pack(task.k, row, heads, width, k, place)
         pack(task.v, row, heads, width, v, place)
-        pack(task.grad_v, row, heads, width, grad, place)
     dq = zeros(groups * packed, task.q)
     dk, dv = zeros(atoms * groups * packed, task.q), zeros(atoms * groups * packed, task.q)
     grad_b = zeros(packed_b, task.q)
     a, cutoff = zeros(LANES, task.q), zeros(LANES, task.q)
     means, da = zeros(LANES, task.q), zeros(LANES, task.q)
     most = 0
-    for i in range(first, first + atoms):
+    for i in range(first + low, first + high):
         most = max(most, task.offsets[i + 1] - task.offsets[i])
     windows, places = zeros(most * parts(task.q) * WIDE, task.q), np.empty(most, np.int64)
-    for i in range(atoms):
+    for i in range(low, high):
         start, end = task.offsets[first + i], task.offsets[first + i + 1]
         if size:
             list_basis(task, start, end, windows, places)
@@ -198,7 +206,7 @@ def backward_crystal(crystal: int, task: Any) -> None:
             rate, limit, mean = load(a, 0), load(cutoff, 0), load(means, 0)
             at = ((first + i) * groups + group) * LANES
             top, share = load(task.tops, at), splat(number(1)) / load(task.norms, at)
-            here = (i * groups + group) * packed
+            here = ((i - low) * groups + group) * packed
             grad_a = zero
             for d in range(width):
                 store(dq, (group * width + d) * LANES, zero)
@@ -236,7 +244,7 @@ def backward_crystal(crystal: int, task: Any) -> None:
             for lane in range(lanes):
                 task.da[(first + i) * heads + group * LANES + lane] = da[lane]
         unpack(dq, 0, heads, width, task.dq, (first + i) * heads * width)
-    for i in range(atoms):
-        row, place = (first + i) * heads * width, i * groups * packed
+    for j in range(atoms):
+        row, place = (row_of_sums + j) * heads * width, j * groups * packed
         unpack(dk, place, heads, width, task.dk, row)
         unpack(dv, place, heads, width, task.dv, row)

@@ -77,4 +77,5 @@ def test_a_batch_has_the_images_of_its_crystals(store, tmp_path):
         first_atom, first_image = atoms.stop, images.stop
     assert first_image == len(batch.image_keys)
     assert batch.to("cpu", torch.float64).image_distances.dtype == torch.float64
+    assert batch.to("cpu").image_radius == 4.5
     assert batch.numbers.tolist() == [8] * 13

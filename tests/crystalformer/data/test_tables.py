@@ -287,7 +287,7 @@ def test_other_unreadable_sources(tmp_path: Path) -> None:
     [
         ("x.cif", "no cif", "expected a structure, got an unreadable one"),
         ("x.cif", "", "expected a structure, got an unreadable one"),
-        ("x.cif", HALITE.replace("Na1 Na+ 0 0 0 1", "Na1 Na+ 0 0 0 0.5"), "expected full occupancies"),
+        ("x.cif", HALITE.replace("Na1 Na+ 0 0 0 1", "Na1 Na+ 0 0 0 1.5"), "got an unreadable one"),
         (
             "x.vasp",
             POSCAR.replace("Cs Cl\n", ""),

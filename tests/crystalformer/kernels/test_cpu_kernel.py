@@ -9,7 +9,7 @@ from attention_cases import SHAPES, assert_close, cast, results
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crystalformer.model.kernels import cpu, reference
+from crystalformer.model.kernels import cpu, reference, tables, team
 
 
 def check(images, qkva, grads):
@@ -97,9 +97,9 @@ def test_not_a_number_is_passed_on(image_list, cell, inputs):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_bits_do_not_depend_on_threads_runs_or_the_rest_of_the_batch(image_list, cell, inputs, dtype):
-    crystals = [cell(n, n) for n in (3, 17, 1, 8, 2, 30)]
+    crystals = [cell(n, n) for n in (3, 17, 1, 8, 2, 200)]  # the last one is divided
     images = image_list(crystals, 5.5)
-    qkva, grads = inputs(61)
+    qkva, grads = inputs(231)
     before = torch.get_num_threads()
     try:
         runs = []
@@ -110,10 +110,25 @@ def test_the_bits_do_not_depend_on_threads_runs_or_the_rest_of_the_batch(image_l
         torch.set_num_threads(before)
     for run in runs[1:]:
         assert all(torch.equal(x, y) for x, y in zip(run, runs[0], strict=True))
-    alone = image_list(crystals[3:4], 5.5)
-    rows = slice(21, 29)
-    single = results(cpu.attend, alone, [x[rows] for x in qkva], [g[rows] for g in grads], dtype)
-    assert all(torch.equal(x, y[rows]) for x, y in zip(single, runs[0], strict=True))
+    for crystal, rows in ((3, slice(21, 29)), (5, slice(31, 231))):
+        alone = image_list(crystals[crystal : crystal + 1], 5.5)
+        single = results(cpu.attend, alone, [x[rows] for x in qkva], [g[rows] for g in grads], dtype)
+        assert all(torch.equal(x, y[rows]) for x, y in zip(single, runs[0], strict=True))
+
+
+def test_threads_share_a_large_crystal(image_list, cell, inputs, monkeypatch):
+    images, (qkva, _) = image_list([cell(130)], 4.0), inputs(130)
+    teams = []
+
+    def run(function, argument, threads):
+        teams.append(threads)
+        team.run_in_threads(function, argument, threads)
+
+    monkeypatch.setattr(tables, "run_in_threads", run)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    averaged_v, _ = cpu.attend(*(x.requires_grad_() for x in qkva), images)
+    averaged_v.sum().backward()
+    assert teams == [2, 2]
 
 
 def test_what_is_saved_for_backward_does_not_grow_with_the_images(image_list, cell, inputs):

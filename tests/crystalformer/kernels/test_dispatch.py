@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from crystalformer import compiled
-from crystalformer.model.kernels import cpu, dispatch, reference, team
+from crystalformer.model.kernels import cpu, dispatch, reference, tables, team
 from crystalformer.model.kernels.dispatch import choose_kernel
 
 
@@ -95,7 +95,7 @@ def test_threads_of_python_give_the_same_bits(image_list, cell, inputs, monkeypa
 
 
 def test_crystals_left_unfinished_are_noticed(image_list, cell, inputs, monkeypatch):
-    monkeypatch.setattr(cpu, "run_in_threads", lambda function, argument, threads: None)
+    monkeypatch.setattr(tables, "run_in_threads", lambda function, argument, threads: None)
     with pytest.raises(RuntimeError, match="finished 0 of 2 crystals"):
         cpu.attend(*inputs(5)[0], image_list([cell(2), cell(3)], 4.0))
 

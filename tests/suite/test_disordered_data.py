@@ -1,0 +1,83 @@
+"""A data set of disordered crystals: Crystalformer trains on the fractions, others fail with the reason."""
+
+import csv
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from suite_fixtures import small_space
+
+from suite.prepare import PreparedData, prepare_data
+from suite.ray_driver.actor import TrialActor
+from suite.space.search_space import load_space
+from suite.trial import TrialTask
+
+CIF = """data_alloy
+_cell_length_a {edge}
+_cell_length_b {edge}
+_cell_length_c {edge}
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+_symmetry_space_group_name_H-M 'P 1'
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+_atom_site_occupancy
+M1 Fe 0 0 0 {iron}
+M2 Ni 0 0 0 {nickel}
+O1 O 0.5 0.5 0.5 1
+"""
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> tuple[Path, PreparedData]:
+    with (tmp_path / "alloys.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["id", "cif", "y"])
+        for i in range(20):
+            iron = round(0.05 + 0.04 * i, 2)
+            cif = CIF.format(edge=3.5 + 0.01 * (i % 5), iron=iron, nickel=round(0.9 - iron, 2))
+            rows.writerow([f"alloy-{i}", cif, iron])
+    data = {"dataset": {"path": str(tmp_path / "alloys.csv")}, "target": "y", "unit": "1"}
+    path = small_space(tmp_path, data=data)
+    return path, prepare_data(load_space(path), tmp_path / "data")
+
+
+def first_step(folder: Path, space_path: Path, data: PreparedData, model: str) -> dict:
+    space = load_space(space_path, ("budget.epochs=1", "final.epochs=1"))
+    model_config, train_config = space.resolve(model, space.models[model].first)
+    task = TrialTask(
+        run_id=model,
+        model=model,
+        model_config=asdict(model_config),
+        train_config=asdict(train_config),
+        recipe="common",
+        seed=0,
+        target="y",
+        unit="1",
+        store=str(data.store.path),
+        split=data.splits["y"].hash,
+        folder=str(folder / model),
+        cache=str(folder / "cache"),
+        tensorboard=str(folder / "tensorboard" / model),
+        hparams={},
+    )
+    actor = TrialActor({"task": asdict(task), "cpu": 1, "gpu": 0})
+    result = actor.step()
+    actor.cleanup()
+    return result
+
+
+def test_models_that_know_mixed_sites_train_and_others_name_the_crystal(
+    tmp_path: Path, prepared: tuple[Path, PreparedData]
+) -> None:
+    path, data = prepared
+    assert len(data.store.mixed) == 40
+    assert "failed" not in first_step(tmp_path, path, data, "crystalformer")
+    failed = first_step(tmp_path, path, data, "cgcnn")["failed"]
+    assert failed.startswith("ValueError: crystal 'alloy-")
+    assert "expected one element on every site" in failed

@@ -1,0 +1,17 @@
+"""The measurements run and say what they are documented to say; no speed is judged here."""
+
+import json
+
+import pytest
+
+from benchmarks import lists
+
+
+def test_lists_are_measured_per_cpu_second(capsys):
+    lists.main(["--json", "--crystals", "3", "--repeat", "1"])
+    result = json.loads(capsys.readouterr().out)
+    assert (result["crystals"], result["atoms"]) == (3, 60)
+    assert result["list_crystals_per_cpu_s"] == pytest.approx(3 / result["list_cpu_s"])
+    assert result["store_crystals_per_cpu_s"] > 0
+    assert 60 < result["images"] < 60 * 150
+    assert result["peak_mb"] > 0
