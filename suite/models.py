@@ -22,9 +22,9 @@ def parameter_count(module: nn.Module) -> int:
 
 
 def _batches(store: ArrayStore, scaled_targets: np.ndarray, config: Any, cache: Path) -> CrystalBatches:
-    if config.images_radius is None or config.frames != "none":  # listed batch by batch
-        return CrystalBatches(store, scaled_targets)
-    return ImageBatches(store, scaled_targets, cache, config.images_radius)
+    if config.images_radius is None or config.frames != "none":  # listed from the cell's atoms
+        return CrystalBatches(store, scaled_targets, last_element=config.elements, wrapped=True)
+    return ImageBatches(store, scaled_targets, cache, config.images_radius, last_element=config.elements)
 
 
 CRYSTALFORMER = ModelEntry(

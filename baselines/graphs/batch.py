@@ -57,15 +57,12 @@ class GraphBatches(CrystalBatches):
         rule: EdgeRule,
         last_element: int = 118,
     ) -> None:
-        super().__init__(store, scaled_targets)
+        super().__init__(store, scaled_targets, last_element=last_element)
         self.lists = open_edges(store, cache_folder, rule)
-        self.failures = self.lists.failures | _unknown_elements(store, last_element)
+        self.failures = self.lists.failures | self.failures
 
     def __call__(self, indices: np.ndarray) -> GraphBatch:
         """The crystals with these store rows, in this order."""
-        for row in indices if self.failures else ():
-            if int(row) in self.failures:
-                raise ValueError(f"crystal {self.store.ids[row]}: {self.failures[int(row)]}")
         batch = super().__call__(indices)
         lists, sizes = self.lists, batch.sizes.numpy()
         atoms = flat_rows(self.store.offsets[indices], sizes)
@@ -82,12 +79,3 @@ class GraphBatches(CrystalBatches):
             edge_distances=torch.from_numpy(lists.distances[edges]),
             edge_counts=torch.from_numpy(counts),
         )
-
-
-def _unknown_elements(store: ArrayStore, last_element: int) -> dict[int, str]:
-    atoms = np.flatnonzero(store.numbers > last_element)
-    rows = np.searchsorted(store.offsets, atoms, side="right") - 1
-    return {
-        int(row): f"expected elements up to Z = {last_element}, got Z = {store.numbers[atom]}"
-        for row, atom in zip(rows, atoms, strict=True)
-    }

@@ -3,7 +3,7 @@
 | field | shape | unit | meaning |
 |---|---|---|---|
 | `numbers` | (atoms,) int64 | - | atomic number Z |
-| `positions` | (atoms, 3) | Å | Cartesian p_i, as stored: not wrapped into the cell |
+| `positions` | (atoms, 3) | Å | Cartesian p_i, as stored unless wrapped into the cell |
 | `lattices` | (crystals, 3, 3) | Å | the rows are the cell vectors l_1, l_2, l_3 |
 | `sizes` | (crystals,) int64 | - | atoms per unit cell |
 | `targets` | (crystals, targets) | scaled | (y - offset) / scale with training statistics |
@@ -53,24 +53,35 @@ class CrystalBatches:
 
     `scaled_targets` has shape (crystals of the store, targets); NaN marks a missing value. The
     result of a call owns its memory, so the mapped arrays are never written to. `failures` says of which
-    rows no batch can be made, and why.
+    rows no batch can be made, and why: here, those with an element beyond `last_element` (Z). With `wrapped`
+    the positions are those of the images inside the cell, for models that count images from there.
     """
 
-    def __init__(self, store: ArrayStore, scaled_targets: np.ndarray) -> None:
+    def __init__(
+        self, store: ArrayStore, scaled_targets: np.ndarray, *, last_element: int = 118, wrapped: bool = False
+    ) -> None:
         if scaled_targets.ndim != 2 or len(scaled_targets) != len(store):
             raise ValueError(f"scaled_targets: expected ({len(store)}, targets), got {scaled_targets.shape}")
         self.store = store
         self.scaled_targets = scaled_targets
-        self.failures: dict[int, str] = {}
+        self.wrapped = wrapped
+        self.failures: dict[int, str] = _unknown_elements(store, last_element)
 
     def __call__(self, indices: np.ndarray) -> CrystalBatch:
-        """The crystals with these store rows, in this order."""
+        """The crystals with these store rows, in this order.
+
+        Raises:
+            ValueError: one of them is among the `failures`.
+        """
+        for row in indices if self.failures else ():
+            if int(row) in self.failures:
+                raise ValueError(f"crystal {self.store.ids[row]}: {self.failures[int(row)]}")
         store = self.store
         starts, stops = store.offsets[indices], store.offsets[indices + 1]
         sizes = stops - starts
         atoms = flat_rows(starts, sizes)
         lattices = np.asarray(store.lattices[indices])
-        frac_coords = store.frac_coords[atoms]
+        frac_coords = store.frac_coords[atoms] % 1 if self.wrapped else store.frac_coords[atoms]
         positions = np.einsum("ni,nij->nj", frac_coords, np.repeat(lattices, sizes, axis=0))
         return CrystalBatch(
             numbers=torch.from_numpy(store.numbers[atoms].astype(np.int64)),
@@ -87,3 +98,12 @@ def flat_rows(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     ends = np.cumsum(sizes)
     shift = np.repeat(starts - (ends - sizes), sizes)
     return np.arange(ends[-1] if len(ends) else 0) + shift
+
+
+def _unknown_elements(store: ArrayStore, last_element: int) -> dict[int, str]:
+    atoms = np.flatnonzero(store.numbers > last_element)
+    rows = np.searchsorted(store.offsets, atoms, side="right") - 1
+    return {
+        int(row): f"expected elements up to Z = {last_element}, got Z = {store.numbers[atom]}"
+        for row, atom in zip(rows, atoms, strict=True)
+    }

@@ -40,9 +40,15 @@ class ImageBatches(CrystalBatches):
     """
 
     def __init__(
-        self, store: ArrayStore, scaled_targets: np.ndarray, cache_folder: Path, radius: float
+        self,
+        store: ArrayStore,
+        scaled_targets: np.ndarray,
+        cache_folder: Path,
+        radius: float,
+        *,
+        last_element: int = 118,
     ) -> None:
-        super().__init__(store, scaled_targets)
+        super().__init__(store, scaled_targets, last_element=last_element)
         self.lists = open_image_lists(store, cache_folder, radius)
 
     def __call__(self, indices: np.ndarray) -> ImageBatch:
