@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from benchmarks.batch import RADIUS, fixed_batch
+from benchmarks.models import model_store, model_trainer
 from benchmarks.step import training_step
 from crystalformer.data.radius_images import radius_images
 from crystalformer.model.config import CrystalformerConfig
 from crystalformer.model.crystalformer import Crystalformer
+from suite.models import MODELS
 
 
 @pytest.mark.parametrize("part", ["whole", "without attention"])
@@ -32,3 +34,10 @@ def test_image_lists_of_cells_of_20_atoms(benchmark):
     positions = np.einsum("cni,cij->cnj", rng.random((100, 20, 3)), lattices).reshape(-1, 3)
     images = benchmark(radius_images, positions, lattices, np.full(100, 20), RADIUS, dtype=np.float32)
     assert len(images.counts) == 2000
+
+
+@pytest.mark.parametrize("key", MODELS)
+def test_training_step_of_each_model(benchmark, key, tmp_path):
+    """64 crystals of 13 atoms on average, the batch of `python -m benchmarks.models`."""
+    trainer = model_trainer(key, model_store(tmp_path), tmp_path)
+    benchmark.pedantic(trainer.run_epoch, rounds=3, warmup_rounds=1)
