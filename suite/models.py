@@ -9,6 +9,7 @@ from torch import nn
 from baselines import cgcnn
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.batch import CrystalBatches
+from crystalformer.data.elements import unknown_elements
 from crystalformer.data.image_batch import ImageBatches
 from crystalformer.entry import ModelEntry
 from crystalformer.model.config import CrystalformerConfig, CrystalFramerConfig
@@ -22,9 +23,14 @@ def parameter_count(module: nn.Module) -> int:
 
 
 def _batches(store: ArrayStore, scaled_targets: np.ndarray, config: Any, cache: Path) -> CrystalBatches:
-    if config.images_radius is None or config.frames != "none":  # listed from the cell's atoms
-        return CrystalBatches(store, scaled_targets, last_element=config.elements, wrapped=True)
-    return ImageBatches(store, scaled_targets, cache, config.images_radius, last_element=config.elements)
+    batches = (
+        CrystalBatches(store, scaled_targets, wrapped=True)  # a box of images is counted from inside the cell
+        if config.images_radius is None or config.frames != "none"  # listed batch by batch
+        else ImageBatches(store, scaled_targets, cache, config.images_radius)
+    )
+    for row, reason in unknown_elements(store, config.elements).items():
+        batches.failures[row] = f"{reason}; the setting `elements` can be raised to 118"
+    return batches
 
 
 CRYSTALFORMER = ModelEntry(

@@ -22,6 +22,7 @@ from baselines.graphs.edge_lists import open_edges
 from baselines.graphs.rule import EdgeRule
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.batch import CrystalBatch, CrystalBatches, flat_rows
+from crystalformer.data.elements import unknown_elements
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,15 @@ class GraphBatches(CrystalBatches):
         rule: EdgeRule,
         last_element: int = 118,
     ) -> None:
-        super().__init__(store, scaled_targets, last_element=last_element)
+        super().__init__(store, scaled_targets)
         self.lists = open_edges(store, cache_folder, rule)
-        self.failures = self.lists.failures | self.failures
+        self.failures = self.lists.failures | unknown_elements(store, last_element)
 
     def __call__(self, indices: np.ndarray) -> GraphBatch:
         """The crystals with these store rows, in this order."""
+        for row in indices if self.failures else ():
+            if int(row) in self.failures:
+                raise ValueError(f"crystal {self.store.ids[row]}: {self.failures[int(row)]}")
         batch = super().__call__(indices)
         lists, sizes = self.lists, batch.sizes.numpy()
         atoms = flat_rows(self.store.offsets[indices], sizes)

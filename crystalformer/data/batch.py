@@ -53,29 +53,20 @@ class CrystalBatches:
 
     `scaled_targets` has shape (crystals of the store, targets); NaN marks a missing value. The
     result of a call owns its memory, so the mapped arrays are never written to. `failures` says of which
-    rows no batch can be made, and why: here, those with an element beyond `last_element` (Z). With `wrapped`
-    the positions are those of the images inside the cell, for models that count images from there.
+    rows no batch can be made, and why. With `wrapped` the positions are those of the images inside the cell,
+    for models that count images from there.
     """
 
-    def __init__(
-        self, store: ArrayStore, scaled_targets: np.ndarray, *, last_element: int = 118, wrapped: bool = False
-    ) -> None:
+    def __init__(self, store: ArrayStore, scaled_targets: np.ndarray, *, wrapped: bool = False) -> None:
         if scaled_targets.ndim != 2 or len(scaled_targets) != len(store):
             raise ValueError(f"scaled_targets: expected ({len(store)}, targets), got {scaled_targets.shape}")
         self.store = store
         self.scaled_targets = scaled_targets
         self.wrapped = wrapped
-        self.failures: dict[int, str] = _unknown_elements(store, last_element)
+        self.failures: dict[int, str] = {}
 
     def __call__(self, indices: np.ndarray) -> CrystalBatch:
-        """The crystals with these store rows, in this order.
-
-        Raises:
-            ValueError: one of them is among the `failures`.
-        """
-        for row in indices if self.failures else ():
-            if int(row) in self.failures:
-                raise ValueError(f"crystal {self.store.ids[row]}: {self.failures[int(row)]}")
+        """The crystals with these store rows, in this order."""
         store = self.store
         starts, stops = store.offsets[indices], store.offsets[indices + 1]
         sizes = stops - starts
@@ -98,12 +89,3 @@ def flat_rows(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     ends = np.cumsum(sizes)
     shift = np.repeat(starts - (ends - sizes), sizes)
     return np.arange(ends[-1] if len(ends) else 0) + shift
-
-
-def _unknown_elements(store: ArrayStore, last_element: int) -> dict[int, str]:
-    atoms = np.flatnonzero(store.numbers > last_element)
-    rows = np.searchsorted(store.offsets, atoms, side="right") - 1
-    return {
-        int(row): f"expected elements up to Z = {last_element}, got Z = {store.numbers[atom]}"
-        for row, atom in zip(rows, atoms, strict=True)
-    }

@@ -40,15 +40,9 @@ class ImageBatches(CrystalBatches):
     """
 
     def __init__(
-        self,
-        store: ArrayStore,
-        scaled_targets: np.ndarray,
-        cache_folder: Path,
-        radius: float,
-        *,
-        last_element: int = 118,
+        self, store: ArrayStore, scaled_targets: np.ndarray, cache_folder: Path, radius: float
     ) -> None:
-        super().__init__(store, scaled_targets, last_element=last_element)
+        super().__init__(store, scaled_targets)
         self.lists = open_image_lists(store, cache_folder, radius)
 
     def __call__(self, indices: np.ndarray) -> ImageBatch:

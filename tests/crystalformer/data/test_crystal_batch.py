@@ -67,17 +67,6 @@ def test_wrapped_positions_are_those_of_the_images_inside_the_cell(store: ArrayS
     np.testing.assert_allclose(moved, moved.round(), atol=1e-6)
 
 
-def test_a_crystal_with_an_unknown_element_is_a_failure_of_its_own(store: ArrayStore) -> None:
-    heaviest = [int(crystal.numbers.max()) for crystal in map(store.crystal, range(50))]
-    batches = CrystalBatches(store, np.zeros((50, 1)), last_element=90)
-    failed = [row for row in range(50) if heaviest[row] > 90]
-    assert failed
-    assert sorted(batches.failures) == failed
-    with pytest.raises(ValueError, match=rf"crystal c-{failed[0]}: expected elements up to Z = 90, got Z = "):
-        batches(np.array([failed[0]]))
-    assert len(batches(np.array([row for row in range(50) if row not in failed]))) == 50 - len(failed)
-
-
 def test_flat_rows_known_answer() -> None:
     assert flat_rows(np.array([10, 0, 5]), np.array([3, 1, 2])).tolist() == [10, 11, 12, 0, 5, 6]
     assert flat_rows(np.array([], dtype=np.int64), np.array([], dtype=np.int64)).tolist() == []
