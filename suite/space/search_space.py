@@ -135,22 +135,18 @@ def load_space(
     name = blocks["name"].folder_name()
     data = read_data(blocks["data"], path.parent)
     objective = _objective(blocks.get("objective"))
-    budget = _budget(blocks["budget"])
+    epochs = _epochs(blocks["budget"])
     absent = Node(None, str(path), "")
-    search = _search(blocks.get("search", absent), budget.epochs)
+    search = _search(blocks.get("search", absent), epochs)
     resources = _resources(blocks.get("resources", absent))
-    final = _final(blocks.get("final", absent), budget.epochs)
-    lengths = tuple(dict.fromkeys((budget.epochs, final.epochs)))
+    final = _final(blocks.get("final", absent), epochs)
+    lengths = tuple(dict.fromkeys((epochs, final.epochs)))
     if models is None:
         from suite.models import MODELS  # imports torch, which most mistakes need not wait for
 
         models = MODELS
     spaces, notes = read_models(blocks["models"], blocks.get("train"), models, lengths)
-    if budget.trials < len(spaces):
-        blocks["budget"].mapping()["trials"].fail(
-            f"expected at least {len(spaces)}, one for the published configuration of each model, "
-            f"got {budget.trials}"
-        )
+    budget = _budget(blocks["budget"], epochs, len(spaces))
     return SearchSpace(
         name=name,
         data=data,
@@ -178,12 +174,22 @@ def _objective(node: Node | None) -> tuple[str, ...]:
     return (entries[0].one_of("objective", OBJECTIVES),)
 
 
-def _budget(node: Node) -> BudgetSpec:
-    block = node.block("budget", required=("trials", "epochs"))
-    hours = block.get("hours")
+def _epochs(node: Node) -> int:
+    return node.block("budget", required=("trials", "epochs"))["epochs"].whole(at_least=1)
+
+
+def _budget(node: Node, epochs: int, models: int) -> BudgetSpec:
+    """The budget; its trials are at least one for each of so many models."""
+    block = node.mapping()
+    trials, hours = block["trials"], block.get("hours")
+    number = models if trials.value == "auto" else trials.whole(at_least=1)
+    if number < models:
+        trials.fail(
+            f"expected at least {models}, one for the published configuration of each model, got {number}"
+        )
     return BudgetSpec(
-        trials=block["trials"].whole(at_least=1),
-        epochs=block["epochs"].whole(at_least=1),
+        trials=number,
+        epochs=epochs,
         hours=None
         if hours is None or hours.value is None
         else hours.number("a number of hours above 0", above=0),
@@ -252,6 +258,7 @@ def _content(
             "dataset": node.mapping()["dataset"].plain(),
             "target": list(data.targets),
             "split": {target: asdict(rule) for target, rule in data.split.items()},
+            **({} if data.subset is None else {"subset": data.subset}),
         },
         "objective": objective,
         "budget": {"epochs": budget.epochs},
