@@ -1,7 +1,7 @@
 """The crystals of the model contract: small ones, each written in all the ways that mean the same.
 
 Eight are random, without two equal distances but those that symmetry demands, and with no atoms closer than
-in real crystals. Six are as symmetric as real ones are: where a rule must choose among neighbours at equal
+in real crystals. Seven are as symmetric as real ones are: where a rule must choose among neighbours at equal
 distance, they show it. All ways of writing them lie in one array store, so that graphs are built once.
 """
 
@@ -26,7 +26,7 @@ Change = Callable[[Crystal, np.random.Generator], Crystal]
 
 
 def symmetric_crystals() -> list[Crystal]:
-    """Rock salt, CsCl, fluorite, a close-packed metal, perovskite, and a cubic grid of two elements."""
+    """Rock salt, CsCl, fluorite, a close-packed metal, perovskite, and cubic grids of two elements."""
     face_centred = 1 - np.eye(3)
     hexagonal = np.array([[1, 0, 0], [-0.5, 3**0.5 / 2, 0], [0, 0, 1.62]])
     grid = np.array([[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0], [0.5, 0.5, 0]])
@@ -36,7 +36,8 @@ def symmetric_crystals() -> list[Crystal]:
         "fluorite": (2.7 * face_centred, [[0, 0, 0], [0.25, 0.25, 0.25], [0.75, 0.75, 0.75]], [20, 9, 9]),
         "close-packed": (3.2 * hexagonal, [[1 / 3, 2 / 3, 0.25], [2 / 3, 1 / 3, 0.75]], [12, 12]),
         "perovskite": (3.9 * np.eye(3), [[0, 0, 0], [0.5] * 3, *(0.5 - 0.5 * np.eye(3))], [38, 22, 8, 8, 8]),
-        "grid": (np.diag([5.0, 5.0, 2.5]), grid, [13, 13, 13, 28]),
+        "oxide grid": (np.diag([5.0, 5.0, 2.5]), grid, [8, 8, 8, 55]),
+        "fluoride grid": (np.diag([5.0, 5.0, 2.5]), grid, [9, 9, 9, 19]),
     }
     return [Crystal(name, *cell, targets={"energy": 0.0}) for name, cell in cells.items()]
 
