@@ -7,7 +7,7 @@ here, before data are prepared or a trial starts.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -35,6 +35,7 @@ OBJECTIVES = ("val_mae",)
 SAMPLERS = ("tpe", "random")
 SCHEDULERS = ("asha", "none")
 LARGEST_SEED = 2**32 - 1  # of NumPy's generators
+AUTO = 0  # trials: as many as there are models, which are read later
 
 
 @dataclass(frozen=True)
@@ -135,18 +136,24 @@ def load_space(
     name = blocks["name"].folder_name()
     data = read_data(blocks["data"], path.parent)
     objective = _objective(blocks.get("objective"))
-    epochs = _epochs(blocks["budget"])
+    budget = _budget(blocks["budget"])
     absent = Node(None, str(path), "")
-    search = _search(blocks.get("search", absent), epochs)
+    search = _search(blocks.get("search", absent), budget.epochs)
     resources = _resources(blocks.get("resources", absent))
-    final = _final(blocks.get("final", absent), epochs)
-    lengths = tuple(dict.fromkeys((epochs, final.epochs)))
+    final = _final(blocks.get("final", absent), budget.epochs)
+    lengths = tuple(dict.fromkeys((budget.epochs, final.epochs)))
     if models is None:
         from suite.models import MODELS  # imports torch, which most mistakes need not wait for
 
         models = MODELS
     spaces, notes = read_models(blocks["models"], blocks.get("train"), models, lengths)
-    budget = _budget(blocks["budget"], epochs, len(spaces))
+    if budget.trials == AUTO:
+        budget = replace(budget, trials=len(spaces))
+    if budget.trials < len(spaces):
+        blocks["budget"].mapping()["trials"].fail(
+            f"expected at least {len(spaces)}, one for the published configuration of each model, "
+            f"got {budget.trials}"
+        )
     return SearchSpace(
         name=name,
         data=data,
@@ -174,22 +181,12 @@ def _objective(node: Node | None) -> tuple[str, ...]:
     return (entries[0].one_of("objective", OBJECTIVES),)
 
 
-def _epochs(node: Node) -> int:
-    return node.block("budget", required=("trials", "epochs"))["epochs"].whole(at_least=1)
-
-
-def _budget(node: Node, epochs: int, models: int) -> BudgetSpec:
-    """The budget; its trials are at least one for each of so many models."""
-    block = node.mapping()
-    trials, hours = block["trials"], block.get("hours")
-    number = models if trials.value == "auto" else trials.whole(at_least=1)
-    if number < models:
-        trials.fail(
-            f"expected at least {models}, one for the published configuration of each model, got {number}"
-        )
+def _budget(node: Node) -> BudgetSpec:
+    block = node.block("budget", required=("trials", "epochs"))
+    hours = block.get("hours")
     return BudgetSpec(
-        trials=number,
-        epochs=epochs,
+        trials=AUTO if block["trials"].value == "auto" else block["trials"].whole(at_least=1),
+        epochs=block["epochs"].whole(at_least=1),
         hours=None
         if hours is None or hours.value is None
         else hours.number("a number of hours above 0", above=0),
