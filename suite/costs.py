@@ -1,19 +1,57 @@
-"""What a run costs, measured the same way for every model."""
+"""What a model costs in time and memory, measured the same way in final runs and in `benchmarks.models`.
+
+Time of training is `EpochRecord.seconds` of the loop; the rest is here.
+"""
 
 import resource
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+import torch
+from torch import nn
 
-def reset_peak_memory() -> None:
-    """Start a new measurement of `peak_memory_mb`, where the system allows it (Linux)."""
+from crystalformer.data.loader import evaluation_batches
+from crystalformer.training.evaluate import predict
+from crystalformer.training.loop import Trainer
+
+
+def timed_predictions(
+    trainer: Trainer, model: nn.Module, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Predictions of `model`, which `trainer` trained, for these store rows, and the seconds they take.
+
+    Cutting the batches counts, building the graphs (done before) does not.
+
+    Returns:
+        Store rows (crystals,) in the order of prediction; predictions (crystals, targets) in physical units;
+        seconds.
+    """
+    data = trainer.data
+    batches = evaluation_batches(rows, trainer.config.batch_size, data.sizes)
+    started = time.perf_counter()
+    order, predicted = predict(model, data.make_batch, batches, data.scaler, trainer.device)
+    return order, predicted, time.perf_counter() - started
+
+
+def reset_peak_memory(device: torch.device | str = "cpu") -> None:
+    """Start a new measurement of `peak_memory_mb`, where the system allows it (Linux; CUDA devices)."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def peak_memory_mb() -> float:
-    """Largest resident memory of this process since the last reset (else since its start), in MB."""
+def peak_memory_mb(device: torch.device | str = "cpu") -> float:
+    """Largest memory since the last reset (else since the start of the process), in MB.
+
+    Resident memory of this process; for a CUDA device, memory of tensors there.
+    """
+    if torch.device(device).type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,10 +22,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from crystalformer import metrics
-from crystalformer.data.loader import evaluation_batches
 from crystalformer.data.splits import load_split
-from crystalformer.training.evaluate import predict
-from suite.costs import peak_memory_mb, reset_peak_memory
+from suite.costs import peak_memory_mb, reset_peak_memory, timed_predictions
 from suite.progress import Watcher
 from suite.provenance import provenance
 from suite.records import read_json, write_json
@@ -70,7 +67,7 @@ def run_id(model: str, dataset: str, target: str, seed: int, config: dict) -> st
 
 def run_final(job: FinalJob, device: str = "cpu") -> None:
     """Train the job's configuration, evaluate it on validation and test, and write `final/<run_id>/`."""
-    reset_peak_memory()
+    reset_peak_memory(device)
     run = TrialRun(job.task, device)
     while not run.trainer.finished:
         run.step()
@@ -106,22 +103,22 @@ def _evaluate(run: TrialRun) -> _Evaluation:
     frames, results, seconds = [], {}, 0.0
     for part, ids in (("val", split.val), ("test", split.test)):
         rows = run.store.rows(ids)
-        started = time.perf_counter()
-        frame = _predictions(run, run.trainer.kept_model, rows)
-        seconds += time.perf_counter() - started
+        frame, taken = _predictions(run, run.trainer.kept_model, rows)
+        seconds += taken
         results[part] = _metrics(frame)
         frames.append(frame.assign(split=part))
         if run.trainer.average is not None:
-            results[f"{part}_raw"] = _metrics(_predictions(run, run.trainer.model, rows))
+            results[f"{part}_raw"] = _metrics(_predictions(run, run.trainer.model, rows)[0])
     columns = ["id", "split", "y_true", "y_pred"]
     return _Evaluation(pd.concat(frames, ignore_index=True)[columns], results, seconds, read_at)
 
 
-def _predictions(run: TrialRun, model: nn.Module, rows: np.ndarray) -> pd.DataFrame:
-    batches = evaluation_batches(rows, run.trainer.config.batch_size, run.data.sizes)
-    order, predicted = predict(model, run.data.make_batch, batches, run.data.scaler, run.trainer.device)
+def _predictions(run: TrialRun, model: nn.Module, rows: np.ndarray) -> tuple[pd.DataFrame, float]:
+    """Predictions beside the true values, and the seconds of predicting."""
+    order, predicted, seconds = timed_predictions(run.trainer, model, rows)
     ids = [run.store.ids[row] for row in order]
-    return pd.DataFrame({"id": ids, "y_true": run.data.values[order], "y_pred": predicted[:, 0]})
+    values = {"id": ids, "y_true": run.data.values[order], "y_pred": predicted[:, 0]}
+    return pd.DataFrame(values), seconds
 
 
 def _metrics(frame: pd.DataFrame) -> dict[str, float | None]:
@@ -159,7 +156,7 @@ def _record(job: FinalJob, run: TrialRun, evaluation: _Evaluation) -> dict:
         "metrics": evaluation.metrics,
         "train_s_per_epoch": float(np.mean([float(row["seconds"]) for row in curve])),
         "predict_ms_per_crystal": 1000 * evaluation.seconds / len(evaluation.predictions),
-        "peak_memory_mb": peak_memory_mb(),
+        "peak_memory_mb": peak_memory_mb(run.trainer.device),
         "seconds": run.seconds,
         "threads": torch.get_num_threads(),
         "test_read_at": evaluation.read_at,

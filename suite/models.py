@@ -10,6 +10,7 @@ from torch import nn
 from baselines import cgcnn, m3gnet, matformer, megnet, potnet, schnet
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.batch import CrystalBatches
+from crystalformer.data.elements import unknown_elements
 from crystalformer.data.image_batch import ImageBatches
 from crystalformer.entry import ModelEntry
 from crystalformer.model.config import CrystalformerConfig, CrystalFramerConfig
@@ -23,9 +24,15 @@ def parameter_count(module: nn.Module) -> int:
 
 
 def _batches(store: ArrayStore, scaled_targets: np.ndarray, config: Any, cache: Path) -> CrystalBatches:
-    if config.images_radius is None or config.frames != "none":  # listed batch by batch
-        return CrystalBatches(store, scaled_targets, mixed_sites=True)
-    return ImageBatches(store, scaled_targets, cache, config.images_radius, mixed_sites=True)
+    batches = (
+        # a box of images is counted from inside the cell
+        CrystalBatches(store, scaled_targets, mixed_sites=True, wrapped=True)
+        if config.images_radius is None or config.frames != "none"  # listed batch by batch
+        else ImageBatches(store, scaled_targets, cache, config.images_radius, mixed_sites=True)
+    )
+    for row, reason in unknown_elements(store, config.elements).items():
+        batches.failures[row] = f"{reason}; the setting `elements` can be raised to 118"
+    return batches
 
 
 def _truncation(config: Any) -> dict[str, float | None]:

@@ -1,14 +1,14 @@
 """The data of a search: its array store, and one split per target as stored lists of ids."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.catalog import DATASETS
-from crystalformer.data.splits import Split, fractions, from_column, labelled_ids, save_split
+from crystalformer.data.splits import Split, fractions, from_column, labelled_ids, save_split, subset
 from crystalformer.data.targets import TargetScaler
 from crystalformer.sources.convert import allowed_count, prepare
 from suite.space.search_space import SearchSpace
@@ -73,9 +73,19 @@ def _split(space: SearchSpace, store: ArrayStore, target: str) -> Split:
     ids = labelled_ids(store, target)
     if rule.kind != "official":
         _check_missing(space, store, target, ids)
+    drawn = space.data.subset
+    if drawn is not None:
+        try:
+            ids = subset(ids, drawn, rule.seed)
+        except ValueError as error:
+            raise ValueError(f"data.subset: {error} that have the target {target}") from error
     if rule.kind == "fractions":
-        return fractions(ids, rule.train, rule.val, rule.test, rule.seed)
-    return from_column(store, ids)
+        split = fractions(ids, rule.train, rule.val, rule.test, rule.seed)
+    else:
+        split = from_column(store, ids)
+    if drawn is None:
+        return split
+    return replace(split, rule=f"{split.rule}, of {drawn} crystals drawn with seed {rule.seed}")
 
 
 def _check_missing(space: SearchSpace, store: ArrayStore, target: str, ids: Sequence[str]) -> None:

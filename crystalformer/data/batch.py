@@ -3,7 +3,7 @@
 | field | shape | unit | meaning |
 |---|---|---|---|
 | `numbers` | (atoms,) int64 | - | atomic number Z |
-| `positions` | (atoms, 3) | Å | Cartesian p_i, as stored: not wrapped into the cell |
+| `positions` | (atoms, 3) | Å | Cartesian p_i, as stored unless wrapped into the cell |
 | `lattices` | (crystals, 3, 3) | Å | the rows are the cell vectors l_1, l_2, l_3 |
 | `sizes` | (crystals,) int64 | - | atoms per unit cell |
 | `targets` | (crystals, targets) | scaled | (y - offset) / scale with training statistics |
@@ -75,15 +75,24 @@ class CrystalBatches:
     `scaled_targets` has shape (crystals of the store, targets); NaN marks a missing value. The result of a
     call owns its memory, so the mapped arrays are never written to. `failures` says of which rows no batch
     can be made, and why: those with mixed sites unless `mixed_sites` says that the model knows them, and
-    what a subclass adds.
+    what a subclass adds. With `wrapped` the positions are those of the images inside the cell, for models
+    that count images from there.
     """
 
-    def __init__(self, store: ArrayStore, scaled_targets: np.ndarray, *, mixed_sites: bool = False) -> None:
+    def __init__(
+        self,
+        store: ArrayStore,
+        scaled_targets: np.ndarray,
+        *,
+        mixed_sites: bool = False,
+        wrapped: bool = False,
+    ) -> None:
         if scaled_targets.ndim != 2 or len(scaled_targets) != len(store):
             raise ValueError(f"scaled_targets: expected ({len(store)}, targets), got {scaled_targets.shape}")
         self.store = store
         self.scaled_targets = scaled_targets
         self._mixed_rows = np.searchsorted(store.mixed[:, 0], store.offsets)  # of each crystal, from and to
+        self.wrapped = wrapped
         self.failures: dict[int, str] = {}
         if not mixed_sites:
             self.failures = dict.fromkeys(np.flatnonzero(np.diff(self._mixed_rows)).tolist(), _MIXED)
@@ -102,7 +111,7 @@ class CrystalBatches:
         sizes = stops - starts
         atoms = flat_rows(starts, sizes)
         lattices = np.asarray(store.lattices[indices])
-        frac_coords = store.frac_coords[atoms]
+        frac_coords = store.frac_coords[atoms] % 1 if self.wrapped else store.frac_coords[atoms]
         positions = np.einsum("ni,nij->nj", frac_coords, np.repeat(lattices, sizes, axis=0))
         numbers = store.numbers[atoms].astype(np.int64)
         return CrystalBatch(

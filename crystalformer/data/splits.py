@@ -116,6 +116,22 @@ def fractions(ids: Sequence[str], train: float, val: float, test: float, seed: i
     )
 
 
+def subset(ids: Sequence[str], count: int, seed: int) -> tuple[str, ...]:
+    """So many of the ids, in their order, drawn by `random.Random(seed).shuffle`: the first of the shuffled.
+
+    A smaller subset of the same seed is part of a larger one.
+
+    Raises:
+        ValueError: there are fewer.
+    """
+    if not 0 < count <= len(ids):
+        raise ValueError(f"expected from 1 to {len(ids)}, got {count}: there are {len(ids)} crystals")
+    shuffled = list(ids)
+    random.Random(seed).shuffle(shuffled)
+    drawn = set(shuffled[:count])
+    return tuple(id_ for id_ in ids if id_ in drawn)
+
+
 def from_column(store: ArrayStore, ids: Sequence[str] | None = None) -> Split:
     """The data set's own split: the label train, val or test that each crystal carries.
 

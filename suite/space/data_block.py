@@ -41,6 +41,7 @@ class DataSpec:
         split: target -> rule.
         unit: of the targets of a data set given by path, None if not stated; the catalogue knows the others.
         max_rejected: how many crystals may be left out, for lacking a target or being unreadable.
+        subset: so many crystals, drawn with the seed of the split, are divided by it; None: all.
     """
 
     dataset: str | Path
@@ -48,6 +49,7 @@ class DataSpec:
     split: Mapping[str, SplitSpec]
     unit: str | None
     max_rejected: int
+    subset: int | None = None
 
 
 def read_data(node: Node, folder: Path) -> DataSpec:
@@ -71,7 +73,17 @@ def read_data(node: Node, folder: Path) -> DataSpec:
         else dict.fromkeys(targets, SplitSpec()),
         unit=None if unit is None or unit.value is None else unit.text("a unit such as eV/atom"),
         max_rejected=0 if rejected is None else rejected.whole(at_least=0),
+        subset=_subset(block.get("subset"), dataset),
     )
+
+
+def _subset(node: Node | None, dataset: str | Path) -> int | None:
+    if node is None or node.value is None:
+        return None
+    crystals = node.whole(at_least=3)
+    if isinstance(dataset, str) and crystals > DATASETS[dataset].crystals:
+        node.expected(f"at most the {DATASETS[dataset].crystals} crystals of {dataset}")
+    return crystals
 
 
 def _dataset(node: Node, folder: Path) -> str | Path:

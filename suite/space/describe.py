@@ -55,7 +55,8 @@ def _summary(space: SearchSpace, crystals: int | None, splits: Mapping[str, Mapp
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     known = f"{crystals:,} crystals" if crystals is not None else "number of crystals known once prepared"
-    table.add_row("data", Text(f"{space.data.dataset}, {known}"))
+    part = "" if space.data.subset is None else f", of which {space.data.subset:,} are used"
+    table.add_row("data", Text(f"{space.data.dataset}, {known}{part}"))
     for target in space.data.targets:
         counts = splits.get(target)
         numbers = f": {', '.join(f'{label} {count:,}' for label, count in counts.items())}" if counts else ""

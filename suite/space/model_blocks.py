@@ -100,6 +100,7 @@ def read_models(
 ) -> tuple[dict[str, ModelSpace], list[str]]:
     """The checked `models` block, and notes on published values that the space does not allow.
 
+    Instead of a mapping, `all` stands for every model of the registry, with nothing of its own searched.
     `train` is the block shared by all models; `epochs` are the lengths of run to be possible, the
     search's first. In an `ablation` each block has a reference and factors.
 
@@ -107,7 +108,8 @@ def read_models(
         SpaceError: an unknown model or parameter, or a value, range or combination the model refuses.
     """
     shared = train.block("train") if train is not None else {}
-    blocks = node.mapping()
+    everything = {key: Node({}, node.where, f"{node.path}.{key}") for key in entries}
+    blocks = everything if node.value == "all" else node.mapping()
     if not blocks:
         node.expected(f"at least one model of {', '.join(entries)}")
     spaces: dict[str, ModelSpace] = {}

@@ -7,7 +7,7 @@ here, before data are prepared or a trial starts.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,6 +31,8 @@ __all__ = [
     "SpaceError",
     "load_space",
 ]
+
+AUTO = 0  # trials: as many as there are models, which are read later
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,8 @@ def load_space(
     check_combination(search_node, search, objective, spaces)
     if budget.trials is None and not search.listed:
         blocks["budget"].fail(f"missing key 'trials'; required with the sampler {search.sampler}")
+    if budget.trials == AUTO:
+        budget = replace(budget, trials=len(spaces))
     if budget.trials is not None and budget.trials < len(spaces):
         blocks["budget"].mapping()["trials"].fail(
             f"expected at least {len(spaces)}, one for the published configuration of each model, "
@@ -175,12 +179,18 @@ def _budget(node: Node) -> BudgetSpec:
         if key in given
     }
     return BudgetSpec(
-        trials=given["trials"].whole(at_least=1) if "trials" in given else None,
+        trials=_trials(given.get("trials")),
         epochs=block["epochs"].whole(at_least=1),
         hours=hours.get("hours"),
         gpu_hours=hours.get("gpu_hours"),
         total_epochs=given["total_epochs"].whole(at_least=1) if "total_epochs" in given else None,
     )
+
+
+def _trials(node: Node | None) -> int | None:
+    if node is None:
+        return None
+    return AUTO if node.value == "auto" else node.whole(at_least=1)
 
 
 def _resources(node: Node) -> ResourcesSpec:
@@ -221,6 +231,7 @@ def _content(
             "dataset": node.mapping()["dataset"].plain(),
             "target": list(data.targets),
             "split": {target: asdict(rule) for target, rule in data.split.items()},
+            **({} if data.subset is None else {"subset": data.subset}),
         },
         "objective": objective,
         "budget": {"epochs": budget.epochs},

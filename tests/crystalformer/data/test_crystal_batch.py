@@ -55,6 +55,18 @@ def test_to_changes_floating_point_fields_only(batches: CrystalBatches) -> None:
     assert batch.numbers.dtype == batch.sizes.dtype == batch.indices.dtype == torch.int64
 
 
+def test_wrapped_positions_are_those_of_the_images_inside_the_cell(store: ArrayStore) -> None:
+    wrapped = CrystalBatches(store, np.zeros((50, 1)), wrapped=True)
+    batch, stored = wrapped(np.arange(50)), CrystalBatches(store, np.zeros((50, 1)))(np.arange(50))
+    inverse = batch.lattices.double().inverse()[batch.crystal_of_atom]
+    inside = (batch.positions.double().unsqueeze(1) @ inverse).squeeze(1)
+    moved = inside - (stored.positions.double().unsqueeze(1) @ inverse).squeeze(1)
+    assert inside.min() > -1e-6
+    assert inside.max() < 1 + 1e-6
+    assert moved.abs().max() > 0.9  # some were outside
+    np.testing.assert_allclose(moved, moved.round(), atol=1e-6)
+
+
 def test_flat_rows_known_answer() -> None:
     assert flat_rows(np.array([10, 0, 5]), np.array([3, 1, 2])).tolist() == [10, 11, 12, 0, 5, 6]
     assert flat_rows(np.array([], dtype=np.int64), np.array([], dtype=np.int64)).tolist() == []

@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crystalformer.data.array_store import ArrayStore, StoreError, write_store
-from crystalformer.data.splits import Split, fractions, from_column, labelled_ids, load_split, save_split
+from crystalformer.data.splits import (
+    Split,
+    fractions,
+    from_column,
+    labelled_ids,
+    load_split,
+    save_split,
+    subset,
+)
 
 
 def ids_of(count: int) -> list[str]:
@@ -36,6 +44,23 @@ def test_the_rule_of_jarvis_leaderboard() -> None:
     assert split.train == tuple(f"mp-{i}" for i in order[:807])
     assert split.val == tuple(f"mp-{i}" for i in order[-200:-100])
     assert split.test == tuple(f"mp-{i}" for i in order[-100:])
+
+
+@settings(max_examples=50, deadline=None)
+@given(total=st.integers(2, 200), share=st.floats(0.01, 1), seed=st.integers(0, 2**32))
+def test_properties_of_subsets(total: int, share: float, seed: int) -> None:
+    ids, count = ids_of(total), max(1, int(share * total))
+    drawn = subset(ids, count, seed)
+    assert len(drawn) == len(set(drawn)) == count
+    assert list(drawn) == [id_ for id_ in ids if id_ in set(drawn)]  # in their order
+    assert drawn == subset(ids, count, seed)
+    assert set(subset(ids, 1, seed)) <= set(drawn) <= set(subset(ids, min(count + 1, total), seed))
+
+
+def test_another_seed_draws_another_subset() -> None:
+    assert subset(ids_of(100), 50, 0) != subset(ids_of(100), 50, 1)
+    with pytest.raises(ValueError, match="expected from 1 to 100, got 101"):
+        subset(ids_of(100), 101, 0)
 
 
 @settings(max_examples=50, deadline=None)
