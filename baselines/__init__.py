@@ -3,6 +3,7 @@
 | file | model | paper |
 |---|---|---|
 | `cgcnn` | CGCNN | Xie and Grossman, Phys. Rev. Lett. 120, 145301 (2018) |
+| `gatgnn` | GATGNN | Louis et al., Phys. Chem. Chem. Phys. 22, 18141 (2020) |
 
 Each file holds one frozen config with the published setting as its defaults and one module; its docstring
 gives the formulas and everything that differs from the published code. No model imports another.
