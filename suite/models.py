@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from baselines import cgcnn, gatgnn
+from baselines import alignn, cgcnn, gatgnn
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.batch import CrystalBatches
 from crystalformer.data.image_batch import ImageBatches
@@ -57,6 +57,7 @@ MODELS: dict[str, ModelEntry] = {
     for entry in (
         CRYSTALFORMER,
         CRYSTALFRAMER,
+        alignn.ENTRY,
         cgcnn.ENTRY,
         gatgnn.ENTRY,
     )
