@@ -2,6 +2,7 @@
 
 | file | model | paper |
 |---|---|---|
+| `alignn` | ALIGNN | Choudhary and DeCost, npj Comput. Mater. 7, 185 (2021) |
 | `cgcnn` | CGCNN | Xie and Grossman, Phys. Rev. Lett. 120, 145301 (2018) |
 | `gatgnn` | GATGNN | Louis et al., Phys. Chem. Chem. Phys. 22, 18141 (2020) |
 

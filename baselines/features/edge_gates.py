@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -42,13 +41,15 @@ class Tile(Protocol):
 def gated_mean(
     z: Tensor, weight: Tensor, a: Tensor, b: Tensor, v: Tensor, tiles: Sequence[Tile]
 ) -> tuple[Tensor, Tensor]:
-    """h (nodes, width) and m (rows, width), differentiable once by all five tensors.
+    """h (nodes, width) and m (rows, width); differentiable once, by all five tensors.
 
     Args:
-        z: (rows, in_width), a row for each edge or pair in the order of the tiles.
+        z: (input rows, in_width): a row for each edge or pair, or, for tiles of a symmetric z, half of it.
         weight: W (width, in_width).
-        a, b, v: (nodes, width).
-        tiles: every edge or pair once. A node is the target of one tile only.
+        a: (nodes, width), of the sender.
+        b: (nodes, width), of the hearer.
+        v: (nodes, width), of the sender.
+        tiles: every edge or pair once; a node hears in one of them and sends in one of them.
     """
     return _GatedMean.apply(z, weight, a, b, v, tiles)
 

@@ -1,12 +1,12 @@
 r"""SiLU(BN(x)), with nothing kept for the backward pass but x.
 
-With counts c_r of rows that stand for several equal ones, N = Σ_r c_r, and g the gradient of a loss by the result:
+A row r may stand for c_r equal ones; N = Σ_r c_r. With g the gradient of a loss by the result:
 
     μ = Σ_r c_r x_r / N,   s² = Σ_r c_r (x_r - μ)² / N,   x̂ = (x - μ) / √(s² + ε),   y = γ x̂ + β
     h = g SiLU'(y),   dβ = Σ_r h_r,   dγ = Σ_r h_r x̂_r,   dx_r = γ / √(s² + ε) (h_r - c_r (dβ + x̂_r dγ) / N)
 
-The rows are visited in portions that stay in the cache of a CPU: x is read twice each way, and no second array
-of its size is made on the way to the result.
+The rows are visited in portions that stay in the cache of a CPU: x is read twice each way, and no array of
+its size is made beside the result.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,12 @@ PORTION = 2**17  # numbers, on a CPU
 
 
 class NormSiLU(nn.BatchNorm1d):
-    """`BatchNorm1d` followed by SiLU; a single row is normalised by the running statistics, as none has a variance."""
+    """`BatchNorm1d`, then SiLU; a single row has no variance and is normalised by the running statistics."""
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
 
     def forward(self, input: Tensor, counts: Tensor | None = None, skip: Tensor | None = None) -> Tensor:
         """SiLU(BN(x)), plus `skip` where there is one.
@@ -44,7 +49,8 @@ class NormSiLU(nn.BatchNorm1d):
 
 def moments(x: Tensor, counts: Tensor | None) -> tuple[Tensor, Tensor]:
     """Mean and variance of the columns of (rows, width), by portions; merged in float64."""
-    total, mean, squares = 0.0, x.new_zeros(x.shape[1], dtype=torch.float64), 0.0
+    total, mean = 0.0, x.new_zeros(x.shape[1], dtype=torch.float64)
+    squares = torch.zeros_like(mean)
     for rows in portions(x):
         part = x[rows]
         c = None if counts is None else counts[rows, None]
@@ -111,6 +117,8 @@ class _NormSiLU(torch.autograd.Function):
         for rows in portions(x):
             h = dx[rows].mul_(scale)
             if ctx.own:
-                common = (x[rows] - mean).mul_(scale * inverse * d_weight / total).add_(scale * d_bias / total)
+                common = (
+                    (x[rows] - mean).mul_(scale * inverse * d_weight / total).add_(scale * d_bias / total)
+                )
                 h -= common if counts is None else common.mul_(counts[rows, None])
         return dx, d_weight, d_bias, None, None, None, grad if ctx.skipped else None, None

@@ -8,5 +8,7 @@
 | `shells` | the nearest k and all ties, in both directions: ALIGNN, Matformer, PotNet, ComFormer |
 | `edge_lists` | the edges of a whole data set, built once in parallel, then read memory-mapped |
 | `batch` | `GraphBatch`: the crystals of one step with their edges |
-| `adjacency` | pairs of edges that share an atom: angles and line graphs |
+| `adjacency` | edges that share an atom: pairs for angles and line graphs, reverses |
+| `line_graph` | all pairs of an edge in and an edge out, as one matrix per atom: ALIGNN |
+| `edge_tile` | the edges of a batch with the methods of a line graph's tiles |
 """

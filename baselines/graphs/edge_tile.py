@@ -1,4 +1,4 @@
-"""The edges of a batch in tiles with the interface of `line_graph`, for layers that work on either graph."""
+"""The edges of a batch behind the interface of a line graph's tiles, for layers that work on either graph."""
 
 from dataclasses import dataclass
 
@@ -7,61 +7,55 @@ from torch import Tensor
 from baselines.graphs.batch import GraphBatch
 from crystalformer.layers.segments import segment_sum
 
-TILE_EDGES = {"cpu": 512}
-
 
 @dataclass(frozen=True)
 class EdgeTile:
-    """Edges of a batch, all those of their centres.
+    """All edges of a batch. Atoms send and hear; see `baselines.graphs.line_graph.PairTile` for the methods.
 
     Attributes:
-        rows: their rows in arrays of all edges.
-        centers: (edges of the tile,) atoms that hear.
-        neighbors: (edges of the tile,) atoms that send.
+        batch: in which every edge has its reverse.
+        reverses: the reverse of each edge, (edges,).
     """
 
-    rows: slice
-    centers: Tensor
-    neighbors: Tensor
+    batch: GraphBatch
+    reverses: Tensor
 
     @property
-    def shape(self) -> tuple[int]:
-        """(edges of the tile,)"""
-        return (len(self.centers),)
+    def rows(self) -> slice:
+        """All rows of arrays of edges."""
+        return slice(0, len(self.reverses))
 
     @property
     def input_rows(self) -> slice:
-        """The same as `rows`."""
+        """The same."""
         return self.rows
 
+    @property
+    def shape(self) -> tuple[int]:
+        """(edges,)"""
+        return (len(self.reverses),)
+
     def unfold(self, values: Tensor) -> Tensor:
-        """(edges, width) -> (edges, width)."""
+        """(edges, width) -> (edges, width)"""
         return values
 
     def fold(self, grads: Tensor) -> Tensor:
-        """(edges, width) -> (edges, width)."""
+        """(edges, width) -> (edges, width)"""
         return grads
 
     def at_sources(self, values: Tensor) -> Tensor:
         """`values` (atoms, width) of the atom that sends, (edges, width)."""
-        return values.index_select(0, self.neighbors)
+        return values.index_select(0, self.batch.edge_neighbors)
 
     def at_targets(self, values: Tensor) -> Tensor:
         """`values` (atoms, width) of the atom that hears, (edges, width)."""
-        return values.index_select(0, self.centers)
+        return values.index_select(0, self.batch.edge_centers)
 
     def add_to_sources(self, values: Tensor, total: Tensor) -> None:
-        """Adds (edges, width) to the atoms that send in `total` (atoms, width)."""
-        total.index_add_(0, self.neighbors, values)
+        """Sums (edges, width) over what an atom sends, into `total` (atoms, width), zero before."""
+        # What an atom sends goes along the reverses of what it hears from, which lie side by side.
+        total.copy_(segment_sum(values.index_select(0, self.reverses), self.batch.edge_counts))
 
     def add_to_targets(self, values: Tensor, total: Tensor) -> None:
-        """Adds (edges, width) to the atoms that hear in `total` (atoms, width)."""
-        total.index_add_(0, self.centers, values)
-
-
-def edge_tiles(batch: GraphBatch) -> tuple[EdgeTile, ...]:
-    """The edges of a batch in portions that stay in the cache of a CPU."""
-    edges = len(batch.edge_centers)
-    step = TILE_EDGES.get(batch.edge_centers.device.type, max(edges, 1))
-    rows = [slice(start, min(start + step, edges)) for start in range(0, edges, step)]
-    return tuple(EdgeTile(r, batch.edge_centers[r], batch.edge_neighbors[r]) for r in rows)
+        """Sums (edges, width) over what an atom hears, into `total` (atoms, width), zero before."""
+        total.copy_(segment_sum(values, self.batch.edge_counts))

@@ -1,10 +1,10 @@
 """The line graph: edges as nodes, joined where one leads to the atom at which the other starts.
 
-An edge (i, j) of a graph carries a message from j to i. In the line graph, the edge from atom b to atom a hears
-of every edge from an atom c to b, going back (c = a) included. For one b these pairs are a full matrix, n
-edges out times n edges in, since every edge has its reverse. Atoms with equal n are put together in tiles: what
-belongs to an edge is broadcast over its row or column of the matrix and sums over edges are sums along it,
-without an index per pair.
+An edge (i, j) of a graph carries a message from j to i. In the line graph, an edge that carries from atom b
+to atom a hears of every edge that carries from an atom c to b, going back (c = a) included. At one b these
+pairs are a full matrix, n edges out times n edges in, since every edge has its reverse. Atoms with equal n
+are put together in tiles: what belongs to an edge is broadcast over its row or column of the matrix, and
+sums over edges are sums along it, without an index per pair.
 
 The m-th edge out is the reverse of the m-th edge in, so whatever depends on the angle of a pair alone is a
 symmetric matrix: half of it, the triangle l >= m, says all. See `SymmetricTile`.
@@ -12,11 +12,13 @@ symmetric matrix: half of it, the triangle l >= m, says all. See `SymmetricTile`
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from baselines.graphs.batch import GraphBatch
 from crystalformer.layers.segments import segment_offsets
 
 # Pairs per tile: on a CPU as many as stay in its cache at some hundred numbers each, elsewhere all of a kind.
@@ -110,7 +112,7 @@ class SymmetricTile(PairTile):
 
     def cosines(self, vectors: Tensor) -> Tensor:
         """cos of the angle at the atom, of each pair of the triangles; `vectors` (edges, 3) are not zero."""
-        r = torch.nn.functional.normalize(vectors.index_select(0, self.incoming.flatten()), dim=1)
+        r = F.normalize(vectors.index_select(0, self.incoming.flatten()), dim=1)
         r = r.unflatten(0, self.incoming.shape)
         m, l = self.triangle  # noqa: E741
         return (r[:, m] * r[:, l]).sum(-1).clamp(-1, 1).flatten()
@@ -118,11 +120,11 @@ class SymmetricTile(PairTile):
 
 @dataclass(frozen=True)
 class LineGraph:
-    """All pairs of an edge in and an edge out, `pairs` in number.
+    """All pairs of an edge in and an edge out.
 
     Attributes:
         tiles: all pairs.
-        symmetric: the same for arrays of the `half_pairs` in the triangles.
+        symmetric: the same pairs, for arrays that have the triangles only.
     """
 
     tiles: tuple[PairTile, ...]
@@ -134,7 +136,10 @@ class LineGraph:
         return self.tiles[-1].rows.stop if self.tiles else 0
 
     def cosines(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Of each pair in the triangles: cos of its angle, and how many pairs it stands for (1 or 2)."""
+        """cos of the angle of each pair in the triangles, and how many pairs it stands for (1 or 2).
+
+        `vectors` (edges, 3) lead from the centre to the neighbour; both results have shape (half pairs,).
+        """
         cosines = torch.cat([tile.cosines(vectors) for tile in self.symmetric])
         counts = [
             torch.where(tile.triangle[0] == tile.triangle[1], 1.0, 2.0).repeat(len(tile.incoming))
@@ -149,59 +154,42 @@ class LineGraph:
 
 class _Unfold(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, values, graph):
-        ctx.graph = graph
+    def forward(ctx: Any, values: Tensor, graph: LineGraph) -> Tensor:
+        ctx.graph, ctx.shape = graph, values.shape
         result = values.new_empty(graph.pairs, values.shape[1])
         for tile in graph.symmetric:
             result[tile.rows] = tile.unfold(values[tile.input_rows]).flatten(0, 2)
         return result
 
     @staticmethod
-    def backward(ctx, grad):
-        result = grad.new_empty(ctx.graph.symmetric[-1].half_rows.stop, grad.shape[1])
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        result = grad.new_empty(ctx.shape)
         for tile in ctx.graph.symmetric:
             result[tile.input_rows] = tile.fold(grad[tile.rows].unflatten(0, tile.shape))
         return result, None
 
 
-def line_graph(batch: GraphBatch) -> LineGraph:
-    """The line graph of a batch in which every edge has its reverse, as `NearestShells` gives it.
+def line_graph(edge_counts: Tensor, reverses: Tensor) -> LineGraph:
+    """The line graph of a graph in which every edge has its reverse.
 
-    Raises:
-        ValueError: an edge has no reverse.
+    Args:
+        edge_counts: (atoms,) int64, `GraphBatch.edge_counts`.
+        reverses: (edges,) int64, the reverse of each edge.
     """
-    reverses = _reverses(batch)
-    counts = batch.edge_counts
-    first_edge = segment_offsets(counts)[:-1]
+    first_edge = segment_offsets(edge_counts)[:-1]
     tiles: list[PairTile] = []
     symmetric: list[SymmetricTile] = []
     row = half_row = 0
-    for n, atoms in _by_degree(counts):
-        triangle = torch.triu_indices(n, n, device=counts.device)
-        edges = first_edge[atoms, None] + torch.arange(n, device=counts.device)
+    for n, atoms in _by_degree(edge_counts):
+        edges = first_edge[atoms, None] + torch.arange(n, device=atoms.device)
+        triangle = torch.triu_indices(n, n, device=atoms.device)
         rows = slice(row, row + len(atoms) * n * n)
         half_rows = slice(half_row, half_row + len(atoms) * triangle.shape[1])
         tiles.append(PairTile(edges, reverses[edges], rows))
         symmetric.append(SymmetricTile(edges, reverses[edges], rows, half_rows, triangle))
         row, half_row = rows.stop, half_rows.stop
     return LineGraph(tuple(tiles), tuple(symmetric))
-
-
-def _reverses(batch: GraphBatch) -> Tensor:
-    """The reverse of each edge, (edges,); of several equal edges each has another one."""
-    i, j, images = batch.edge_centers, batch.edge_neighbors, batch.edge_images
-    reach = int(images.abs().max()) if len(images) else 0
-    span, atoms = 2 * reach + 1, len(batch.edge_counts)
-
-    def key(first: Tensor, second: Tensor, n: Tensor) -> Tensor:
-        n = n + reach
-        return (((first * atoms + second) * span + n[:, 0]) * span + n[:, 1]) * span + n[:, 2]
-
-    keys, order = key(i, j, images).sort(stable=True)
-    reverse_keys, reverse_order = key(j, i, -images).sort(stable=True)
-    if not torch.equal(keys, reverse_keys):
-        raise ValueError("edges: expected every edge with its reverse; cut the batches by NearestShells")
-    return torch.empty_like(order).index_copy_(0, order, reverse_order)
 
 
 def _by_degree(counts: Tensor) -> Iterator[tuple[int, Tensor]]:
