@@ -54,6 +54,7 @@ from baselines.graphs.line_graph import LineGraph, line_graph
 from baselines.graphs.shells import NearestShells
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.entry import ModelEntry
+from crystalformer.layers.linear import Linear
 from crystalformer.layers.segments import segment_mean
 from crystalformer.training.config import TrainConfig
 
@@ -105,7 +106,7 @@ class ALIGNN(nn.Module):
         self.graph_layers = nn.ModuleList(Convolution(width) for _ in range(config.alignn_layers))
         self.line_layers = nn.ModuleList(Convolution(width) for _ in range(config.alignn_layers))
         self.gcn_layers = nn.ModuleList(Convolution(width) for _ in range(config.gcn_layers))
-        self.output = nn.Linear(width, config.targets)
+        self.output = Linear(width, config.targets)
 
     def forward(self, batch: GraphBatch) -> Tensor:
         """Predictions in scaled units, (crystals, targets).
@@ -148,7 +149,7 @@ class Embedding(nn.Module):
 
     def __init__(self, *widths: int) -> None:
         super().__init__()
-        self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.linears = nn.ModuleList(Linear(a, b) for a, b in pairwise(widths))
         self.norms = nn.ModuleList(NormSiLU(width) for width in widths[1:])
 
     def forward(self, x: Tensor, counts: Tensor | None = None) -> Tensor:
@@ -163,11 +164,11 @@ class Convolution(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.gate_source = nn.Linear(width, width)  # W_s
-        self.gate_target = nn.Linear(width, width)  # W_d
-        self.gate_edge = nn.Linear(width, width)  # W_e
-        self.value = nn.Linear(width, width)  # W_v
-        self.update = nn.Linear(width, width)  # W_u
+        self.gate_source = Linear(width, width)  # W_s
+        self.gate_target = Linear(width, width)  # W_d
+        self.gate_edge = Linear(width, width)  # W_e
+        self.value = Linear(width, width)  # W_v
+        self.update = Linear(width, width)  # W_u
         self.node_norm = NormSiLU(width)
         self.edge_norm = NormSiLU(width)
 

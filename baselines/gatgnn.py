@@ -51,6 +51,7 @@ from baselines.graphs.batch import GraphBatch, GraphBatches
 from baselines.graphs.nearest import KNearest
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.entry import ModelEntry
+from crystalformer.layers.linear import Linear, linear
 from crystalformer.layers.segments import segment_mean, segment_sum
 from crystalformer.training.config import TrainConfig
 
@@ -103,13 +104,13 @@ class GATGNN(nn.Module):
         size, step = gaussian_count(config.radius, config.distance_step), config.distance_step
         self.gaussians = GaussianGrid(0.0, (size - 1) * step, size, gamma=step**-2)
         width = config.node_width
-        self.embed_atoms = nn.Linear(self.atom_table.shape[1], width)
-        self.embed_edges = nn.Linear(size, width)
+        self.embed_atoms = Linear(self.atom_table.shape[1], width)
+        self.embed_edges = Linear(size, width)
         self.attentions = nn.ModuleList(AtomAttention(width, config.heads) for _ in range(config.layers))
         self.norms = nn.ModuleList(AtomNorm(width) for _ in range(config.layers))
         self.pool = CompositionPool(width, config.composition_width)
-        self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(2))
-        self.output = nn.Linear(width, config.targets)
+        self.hidden = nn.ModuleList(Linear(width, width) for _ in range(2))
+        self.output = Linear(width, config.targets)
 
     def forward(self, batch: GraphBatch) -> Tensor:
         """Predictions in scaled units, (crystals, targets).
@@ -156,7 +157,7 @@ class AtomAttention(nn.Module):
         """`v` (atoms, width), `e` (atoms k, width), `neighbors` (atoms k,) -> (atoms, width)."""
         atoms, width = v.shape
         w_v, w_e = self.weight.split(width, dim=1)
-        per_atom, per_edge = F.linear(v, w_v), F.linear(e, w_e)
+        per_atom, per_edge = linear(v, w_v), linear(e, w_e)
         z_i = F.softplus(per_edge.view(atoms, -1, self.heads * width) + per_atom[:, None])
         z_j = F.softplus(per_edge + rows_of(per_atom, neighbors)).view_as(z_i)
         a_i, a_j = (self._columns(a) for a in self.attention.split(width, dim=1))
@@ -177,14 +178,14 @@ class CompositionPool(nn.Module):
 
     def __init__(self, width: int, hidden_width: int) -> None:
         super().__init__()
-        self.hidden = nn.Linear(width + COMPOSITION, hidden_width)
-        self.score = nn.Linear(hidden_width, 1)
+        self.hidden = Linear(width + COMPOSITION, hidden_width)
+        self.score = Linear(hidden_width, 1)
 
     def forward(self, v: Tensor, batch: GraphBatch) -> Tensor:
         """`v` (atoms, width) -> (crystals, width)."""
         w_v, w_c = self.hidden.weight.split([v.shape[1], COMPOSITION], dim=1)
         per_crystal = segment_mean(rows_of(w_c.T, batch.numbers - 1), batch.sizes)  # W_c c
-        h = F.linear(v, w_v, self.hidden.bias) + rows_of(per_crystal, batch.crystal_of_atom)
+        h = linear(v, w_v, self.hidden.bias) + rows_of(per_crystal, batch.crystal_of_atom)
         score = self.score(F.softplus(h))
         # softmax over a crystal; a shift by its largest score changes nothing but the range
         top = torch.segment_reduce(score.detach(), "max", lengths=batch.sizes, axis=0)

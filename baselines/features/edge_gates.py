@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from crystalformer.layers.linear import product
+
 EPSILON = 1e-6
 
 
@@ -63,7 +65,7 @@ class _GatedMean(torch.autograd.Function):
         weights, sums = torch.zeros_like(v), torch.zeros_like(v)
         for tile in tiles:
             here = m[tile.rows].view(*tile.shape, -1)
-            torch.add(tile.unfold(z[tile.input_rows] @ weight.T), tile.at_sources(a), out=here)
+            torch.add(tile.unfold(product(z[tile.input_rows], weight)), tile.at_sources(a), out=here)
             here += tile.at_targets(b)
             gate = torch.sigmoid(here)
             tile.add_to_targets(gate, weights)
@@ -95,7 +97,7 @@ class _GatedMean(torch.autograd.Function):
             tile.add_to_sources(dm, da)
             tile.add_to_targets(dm, db)
             dm = tile.fold(dm)
-            d_weight.addmm_(dm.T, z[tile.input_rows])
+            d_weight += product(dm.T, z[tile.input_rows].T)
             if dz is not None:
-                torch.mm(dm, weight, out=dz[tile.input_rows])
+                dz[tile.input_rows] = product(dm, weight.T)
         return dz, d_weight, da, db, dv, None

@@ -145,6 +145,21 @@ def test_gradients_are_right(store_of, random_crystals, tmp_path) -> None:
         )
 
 
+def test_single_precision_is_near_double(store_of, random_crystals, tmp_path) -> None:
+    batch = batch_of(store_of(random_crystals(4)), tmp_path)
+    config = replace(SMALL, width=64)  # wide enough for the products of float32 alone
+    single, double = model_of(config).float().train(), model_of(config).train()
+    losses = []
+    for model, values in [(single, batch.to("cpu", torch.float32)), (double, batch)]:
+        losses.append((model(values) - values.targets).square().mean())
+        losses[-1].backward()
+    assert abs(losses[0] - losses[1]) < 1e-4 * losses[1]
+    for (name, a), b in zip(single.named_parameters(), double.parameters(), strict=True):
+        if a.grad is not None:
+            size = b.grad.abs().max() + 1e-3
+            torch.testing.assert_close(a.grad.double() / size, b.grad / size, rtol=0, atol=1e-2, msg=name)
+
+
 def test_running_statistics_count_every_pair(store_of, random_crystals, tmp_path) -> None:
     batch = batch_of(store_of(random_crystals(2)), tmp_path)
     model = model_of().train()
