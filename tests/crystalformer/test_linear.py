@@ -53,6 +53,17 @@ def test_only_the_gradients_that_are_asked_for() -> None:
         chosen.requires_grad_(False)
 
 
+def test_parts_of_matrices_are_copied() -> None:
+    """The operation falls back to loops of its own where the rows of a matrix do not follow each other."""
+    wide = torch.randn(64, 128)
+    assert layer._dense(wide) is wide
+    assert layer._dense(wide.T).data_ptr() == wide.data_ptr()
+    assert layer._dense(wide[5:20]).data_ptr() == wide[5:].data_ptr()
+    part = wide[:, :64]
+    assert layer._dense(part).is_contiguous()
+    assert torch.equal(layer._dense(part.T), part.T)
+
+
 def test_products_of_transposed_matrices() -> None:
     torch.manual_seed(0)
     x, y = torch.randn(700, 90), torch.randn(700, 80)
