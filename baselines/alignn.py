@@ -30,8 +30,10 @@ What differs from the published code:
   code stops.
 - Regression only: the head for classes and the link functions are left out.
 
-The table of elements ends at Z = 100 and cannot tell some of them apart; see
-`baselines.features.atom_table`.
+What is as published and worth knowing: an edge from an atom to its own image counts twice, which it no
+longer does in a supercell where the image is another atom, so the prediction of a crystal with such short
+cell vectors depends on the cell. The table of elements ends at Z = 100 and cannot tell some of them apart;
+see `baselines.features.atom_table`.
 """
 
 import math

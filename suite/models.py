@@ -57,8 +57,8 @@ MODELS: dict[str, ModelEntry] = {
     for entry in (
         CRYSTALFORMER,
         CRYSTALFRAMER,
-        alignn.ENTRY,
         cgcnn.ENTRY,
         gatgnn.ENTRY,
+        alignn.ENTRY,
     )
 }
