@@ -38,6 +38,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.features.atom_table import LAST_ELEMENT, atom_table
+from baselines.features.counted_norm import CountedNorm
+from baselines.features.gaussians import gaussian_count
 from baselines.graphs.batch import GraphBatch, GraphBatches
 from baselines.graphs.nearest import KNearest
 from crystalformer.data.array_store import ArrayStore
@@ -134,7 +136,7 @@ class Convolution(nn.Module):
         super().__init__()
         self.linear = nn.Linear(2 * width + gaussians, 2 * width)
         self.edge_norm = nn.BatchNorm1d(2 * width)  # BN₁
-        self.atom_norm = nn.BatchNorm1d(width)  # BN₂
+        self.atom_norm = CountedNorm(width)  # BN₂
 
     def forward(self, v: Tensor, u: Tensor, neighbors: Tensor) -> Tensor:
         """`v` (atoms, width), `u` (atoms k, Gaussians), `neighbors` (atoms k,) -> (atoms, width)."""
@@ -144,18 +146,7 @@ class Convolution(nn.Module):
         z = z.view(atoms, -1, 2 * width) + F.linear(v, w_i)[:, None]
         z_f, z_s = self.edge_norm(z.flatten(0, 1)).view_as(z).chunk(2, dim=-1)
         message = (torch.sigmoid(z_f) * F.softplus(z_s)).sum(dim=1)
-        return F.softplus(v + self._normalized(message))
-
-    def _normalized(self, message: Tensor) -> Tensor:
-        n = self.atom_norm
-        if self.training and len(message) == 1:  # a single atom has no variance
-            return F.batch_norm(message, n.running_mean, n.running_var, n.weight, n.bias, eps=n.eps)
-        return n(message)
-
-
-def gaussian_count(radius: float, step: float) -> int:
-    """Number of centres 0, Δ, 2Δ, ... up to the first that is not below the radius (both in Å)."""
-    return math.ceil(radius / step - 1e-9) + 1
+        return F.softplus(v + self.atom_norm(message))
 
 
 def _batches(store: ArrayStore, scaled_targets: np.ndarray, config: CGCNNConfig, cache: Path) -> GraphBatches:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from baselines import cgcnn, m3gnet, matformer, megnet, potnet, schnet
+from baselines import alignn, cgcnn, gatgnn, m3gnet, matformer, megnet, potnet, schnet
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.batch import CrystalBatches
 from crystalformer.data.elements import unknown_elements
@@ -76,10 +76,12 @@ MODELS: dict[str, ModelEntry] = {
         CRYSTALFORMER,
         CRYSTALFRAMER,
         cgcnn.ENTRY,
-        matformer.ENTRY,
-        potnet.ENTRY,
         schnet.ENTRY,
         megnet.ENTRY,
+        gatgnn.ENTRY,
         m3gnet.ENTRY,
+        alignn.ENTRY,
+        matformer.ENTRY,
+        potnet.ENTRY,
     )
 }

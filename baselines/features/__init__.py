@@ -7,8 +7,10 @@
 | `bessel` | spherical Bessel functions of a distance: M3GNet |
 | `spherical_harmonics` | sums over angles between edges as products of sums over edges: M3GNet |
 | `edge_linear` | a linear layer of [v_i ‖ v_j ‖ e_ij], most of it computed per atom |
+| `edge_gates` | gated means over edges or pairs of edges, with little kept for the backward pass |
+| `norm_silu` | batch norm and SiLU in one, with little kept for the backward pass |
 | `distinct` | rows that occur several times, found once |
-| `counted_norm` | batch norm of such rows |
+| `counted_norm` | batch norm of rows that may stand for several, or be one |
 | `messages` | messages of a batch in blocks that fit into a cache |
 | `vector_attention` | the messages of Matformer, in blocks |
 | `gated_messages` | those of PotNet |

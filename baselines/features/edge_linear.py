@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from crystalformer.layers.linear import linear
+
 
 class EdgeLinear(nn.Module):
     """z_ij = W [v_i ‖ v_j ‖ e_ij] + b, computed as W_i v_i + W_j v_j + (W_e e_ij + b).
@@ -25,9 +27,9 @@ class EdgeLinear(nn.Module):
     def forward(self, v: Tensor, e: Tensor, centers: Tensor, neighbors: Tensor) -> Tensor:
         """`v` (atoms, node_width), `e` (edges, edge_width), i and j (edges,) -> (edges, out_width)."""
         w_i, w_j, w_e = self.linear.weight.split(self.widths, dim=1)
-        z = F.linear(e, w_e, self.linear.bias)
-        z += rows_of(F.linear(v, w_i), centers)
-        z += rows_of(F.linear(v, w_j), neighbors)
+        z = linear(e, w_e, self.linear.bias)
+        z += rows_of(linear(v, w_i), centers)
+        z += rows_of(linear(v, w_j), neighbors)
         return z
 
 

@@ -1,5 +1,6 @@
 """A number as a row of Gaussians on an even grid."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -38,3 +39,8 @@ class GaussianGrid:
         # Below e^-87, float32 turns subnormal and slow; nothing is lost by an even smaller exponent.
         exponent = offset.square_().mul_(-gamma * spacing**2).clamp_(min=-87.0)
         return exponent.exp_()
+
+
+def gaussian_count(radius: float, step: float) -> int:
+    """Number of centres 0, Δ, 2Δ, ... up to the first that is not below the radius, in Å, as in CGCNN."""
+    return math.ceil(radius / step - 1e-9) + 1

@@ -13,5 +13,7 @@
 | `edge_lists` | the edges of a whole data set, built once in parallel, then read memory-mapped |
 | `batch` | `GraphBatch`: the crystals of one step with their edges |
 | `potential_batch` | `PotentialBatch`: one with the potentials of all pairs, too |
-| `adjacency` | pairs of edges that share an atom: angles and line graphs |
+| `adjacency` | edges that share an atom: pairs for angles and line graphs, reverses |
+| `line_graph` | all pairs of an edge in and an edge out, as one matrix per atom: ALIGNN |
+| `edge_tile` | the edges of a batch with the methods of a line graph's tiles |
 """

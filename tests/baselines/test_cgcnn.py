@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.cgcnn import CGCNN, CGCNNConfig, gaussian_count
+from baselines.cgcnn import CGCNN, CGCNNConfig
 from baselines.features.atom_table import atom_table
+from baselines.features.gaussians import gaussian_count
 from baselines.graphs.batch import GraphBatch, GraphBatches
 from baselines.graphs.nearest import KNearest
 from crystalformer.data.crystal import Crystal

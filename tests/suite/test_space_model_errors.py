@@ -46,7 +46,7 @@ MISTAKES = [
     ),
     ("models", "models: {}", "7: models: expected at least one model of crystalformer, crystalframer, cgcnn"),
     ("models", "models: [cgcnn]", "7: models: expected a mapping (key: value), got ['cgcnn']"),
-    ("models", "models: {cgnn: {}}", "7: models.cgnn: unknown model 'cgnn'; closest: cgcnn; valid: "),
+    ("models", "models: {cgnn: {}}", "7: models.cgnn: unknown model 'cgnn'; closest: cgcnn"),
     (
         "models",
         "models:\n  cgcnn: {}\n  crystalformer:\n    r0: 1.4\n    num_layer: 2",
