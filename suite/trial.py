@@ -155,6 +155,8 @@ class TrialRun:
         train = self.store.rows(split.train)
         values = np.asarray(self.store.targets[self.task.target])
         scaler = TargetScaler.fit(values[train][:, None], self.task.unit)
+        if not TrainConfig(**self.task.train_config).scale_targets:
+            scaler = TargetScaler.identity(scaler.units)
         return TrainingData(
             make_batch=batches(scaler.scale(values[:, None])),
             train=train,

@@ -20,7 +20,7 @@ from crystalformer.metrics import mae
 from crystalformer.training.averaging import WeightAverage
 from crystalformer.training.config import TrainConfig
 from crystalformer.training.evaluate import predict
-from crystalformer.training.optimizers import build_optimizer, learning_rate
+from crystalformer.training.optimizers import build_optimizer, learning_rate, momentum, set_step
 
 _LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": F.l1_loss,
@@ -109,8 +109,10 @@ class Trainer:
         errors, norms, crystals, lr = 0.0, 0.0, 0, self.config.lr
         self.model.train()
         for step, indices in enumerate(self.order.epoch(self.epoch)):
-            lr = learning_rate(self.config, self.epoch * self.steps_per_epoch + step, self.steps_per_epoch)
-            error, norm = self._step(self.data.make_batch(indices), lr)
+            t = self.epoch * self.steps_per_epoch + step
+            lr = learning_rate(self.config, t, self.steps_per_epoch)
+            set_step(self.optimizer, lr, momentum(self.config, t, self.steps_per_epoch))
+            error, norm = self._step(self.data.make_batch(indices))
             if averaging and self.average is not None:
                 self.average.update(self.model)
             errors += error * len(indices)
@@ -133,10 +135,8 @@ class Trainer:
         )
         return self.last_record
 
-    def _step(self, batch: CrystalBatch, lr: float) -> tuple[float, float]:
+    def _step(self, batch: CrystalBatch) -> tuple[float, float]:
         """One optimiser step; its mean absolute error in the target's unit and its gradient norm."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
         batch = batch.to(self.device)
         prediction = self.model(batch)
         loss = _LOSSES[self.config.loss](prediction, batch.targets)
