@@ -8,7 +8,7 @@ this order:
 3. `published`: errors from the literature, under our names of models and targets.
 4. `comparison`: is the best model really better? A paired test over crystals.
 5. `mae_table`: the one frame behind every table.
-6. `rounding`, `render`: that frame as Markdown, LaTeX and CSV.
+6. `rounding`, `table_notes`, `render`, `latex`: that frame as Markdown, CSV and LaTeX.
 7. `figures`, `html`: the pictures and the page.
 8. `build`: all of it, put in place at once or not at all.
 """

@@ -209,7 +209,7 @@ class TrialLedger:
             "number": trial.number,
             "target": target,
             "model": assignment.model,
-            "recipe": self.space.models[assignment.model].recipe,
+            "recipe": self.space.models[assignment.model].recipe_of(assignment.params),
             "state": _STATES[trial.state],
             "val_mae": math.nan
             if trial.state == TrialState.FAIL

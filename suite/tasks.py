@@ -27,9 +27,9 @@ def trial_task(experiment: Experiment, target: str, assignment: Assignment) -> T
     cells = hparam_cells(assignment.model, assignment.params, model.domains)
     folder = f"trials/{assignment.trial_id}"
     log = f"{assignment.trial_id}-{assignment.model}"
-    return _task(
-        experiment, target, assignment.model, config, assignment.seed, assignment.trial_id, folder, log, cells
-    )
+    recipe = model.recipe_of(assignment.params)
+    name, seed = assignment.trial_id, assignment.seed
+    return _task(experiment, target, assignment.model, config, recipe, seed, name, folder, log, cells)
 
 
 def final_jobs(experiment: Experiment) -> list[FinalJob]:
@@ -43,7 +43,7 @@ def final_jobs(experiment: Experiment) -> list[FinalJob]:
                 for seed in space.final.seeds:
                     name = run_id(key, experiment.data.store.name, target, seed, config)
                     place = (f"final/.{name}", f"final/{name}")
-                    task = _task(experiment, target, key, config, seed, name, *place, {})
+                    task = _task(experiment, target, key, config, row["recipe"], seed, name, *place, {})
                     entry, dataset = MODELS[key], experiment.data.store.name
                     jobs.append(FinalJob(task, entry.label, entry.paper, dataset, selected, rank))
     return jobs
@@ -99,6 +99,7 @@ def _task(
     target: str,
     model: str,
     config: dict,
+    recipe: str,
     seed: int,
     name: str,
     folder: str,
@@ -111,7 +112,7 @@ def _task(
         model=model,
         model_config=config["model"],
         train_config=config["train"],
-        recipe=experiment.space.models[model].recipe,
+        recipe=recipe,
         seed=seed,
         target=target,
         unit=data.units[target],

@@ -86,7 +86,8 @@ def _split(spec: SplitSpec) -> str:
 
 def _parameters(space: SearchSpace, model: ModelSpace) -> Table:
     """Every parameter: the searched first, then the fixed, then those at their defaults."""
-    recipe = "the common recipe" if model.recipe == "common" else "its published recipe"
+    named = {"common": "the common recipe", "published": "its published recipe"}
+    recipe = " or ".join(named[name] for name in model.recipes)
     size = model.size()
     count = (
         "infinitely many configurations"
