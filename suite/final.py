@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,8 +24,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from crystalformer import metrics
+from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.loader import evaluation_batches
-from crystalformer.data.splits import load_split
+from crystalformer.data.splits import Split, load_split
 from crystalformer.training.evaluate import predict
 from suite.costs import peak_memory_mb, reset_peak_memory
 from suite.progress import Watcher
@@ -75,7 +77,14 @@ def run_final(job: FinalJob, device: str = "cpu") -> None:
     while not run.trainer.finished:
         run.step()
     folder = Path(job.task.folder)
-    evaluation = _evaluate(run)
+    averaged = run.trainer.average is not None
+    evaluation = evaluate(
+        run.store,
+        job.task,
+        kept=_predictor(run, run.trainer.kept_model),
+        raw=_predictor(run, run.trainer.model) if averaged else None,
+        failures=run.failures,
+    )
     evaluation.predictions.to_parquet(folder / "predictions.parquet", index=False)
     weights = {name: tensor.contiguous() for name, tensor in run.trainer.kept_model.state_dict().items()}
     save_file(
@@ -89,43 +98,103 @@ def run_final(job: FinalJob, device: str = "cpu") -> None:
     os.replace(folder, job.folder)
 
 
+Predictor = Callable[[np.ndarray], np.ndarray]  # store rows -> predictions in the target's unit
+
+
 @dataclass(frozen=True)
-class _Evaluation:
-    predictions: pd.DataFrame  # id, split, y_true, y_pred of the kept weights
-    metrics: dict[
-        str, dict[str, float | None]
-    ]  # val, test and, where weights were averaged, val_raw, test_raw
-    seconds: float  # of predicting with the kept weights
+class Evaluation:
+    """What the predictions of validation and test come to.
+
+    Attributes:
+        predictions: id, split, y_true, y_pred of the kept weights; NaN where there is no prediction.
+        metrics: val, test and, where weights were averaged, val_raw, test_raw: over what was predicted.
+        missing: train, val, test -> number of crystals that the model cannot represent.
+        unrepresented: the ids of those crystals -> why.
+        seconds: of predicting with the kept weights.
+        read_at: when the test split was opened.
+    """
+
+    predictions: pd.DataFrame
+    metrics: dict[str, dict[str, float | None]]
+    missing: dict[str, int]
+    unrepresented: dict[str, str]
+    seconds: float
     read_at: str
 
+    @property
+    def predict_ms_per_crystal(self) -> float:
+        return 1000 * self.seconds / int(self.predictions["y_pred"].notna().sum())
 
-def _evaluate(run: TrialRun) -> _Evaluation:
-    """Predict validation and test; the test split is opened here and nowhere else."""
-    split = load_split(run.store, run.task.split)
+
+def evaluate(
+    store: ArrayStore,
+    task: TrialTask,
+    kept: Predictor,
+    raw: Predictor | None = None,
+    failures: Mapping[int, str] | None = None,
+) -> Evaluation:
+    """Predict validation and test; the test split is opened here and nowhere else.
+
+    Args:
+        store: the crystals.
+        task: says which split and target.
+        kept: predicts with what the run keeps.
+        raw: predicts with the last step's weights, where those kept are an average.
+        failures: store row -> why there is no prediction of it.
+    """
+    split = load_split(store, task.split)
     read_at = datetime.now(UTC).isoformat()
+    values, failures = np.asarray(store.targets[task.target]), failures or {}
     frames, results, seconds = [], {}, 0.0
     for part, ids in (("val", split.val), ("test", split.test)):
-        rows = run.store.rows(ids)
+        rows = store.rows(ids)
+        known = np.array([int(row) not in failures for row in rows])
         started = time.perf_counter()
-        frame = _predictions(run, run.trainer.kept_model, rows)
+        y_pred = _predicted(kept, rows, known)
         seconds += time.perf_counter() - started
-        results[part] = _metrics(frame)
-        frames.append(frame.assign(split=part))
-        if run.trainer.average is not None:
-            results[f"{part}_raw"] = _metrics(_predictions(run, run.trainer.model, rows))
-    columns = ["id", "split", "y_true", "y_pred"]
-    return _Evaluation(pd.concat(frames, ignore_index=True)[columns], results, seconds, read_at)
+        frames.append(pd.DataFrame({"id": ids, "split": part, "y_true": values[rows], "y_pred": y_pred}))
+        if known.any():
+            results[part] = _metrics(values[rows][known], y_pred[known])
+            if raw is not None:
+                results[f"{part}_raw"] = _metrics(values[rows][known], raw(rows[known]))
+    absent = _absent(store, split, failures)
+    return Evaluation(
+        predictions=pd.concat(frames, ignore_index=True),
+        metrics=results,
+        missing={part: len(reasons) for part, reasons in absent.items()},
+        unrepresented={id_: reason for reasons in absent.values() for id_, reason in reasons.items()},
+        seconds=seconds,
+        read_at=read_at,
+    )
 
 
-def _predictions(run: TrialRun, model: nn.Module, rows: np.ndarray) -> pd.DataFrame:
-    batches = evaluation_batches(rows, run.trainer.config.batch_size, run.data.sizes)
-    order, predicted = predict(model, run.data.make_batch, batches, run.data.scaler, run.trainer.device)
-    ids = [run.store.ids[row] for row in order]
-    return pd.DataFrame({"id": ids, "y_true": run.data.values[order], "y_pred": predicted[:, 0]})
+def _predicted(predictor: Predictor, rows: np.ndarray, known: np.ndarray) -> np.ndarray:
+    y_pred = np.full(len(rows), np.nan)
+    if known.any():
+        y_pred[known] = predictor(rows[known])
+    return y_pred
 
 
-def _metrics(frame: pd.DataFrame) -> dict[str, float | None]:
-    y_true, y_pred = frame["y_true"].to_numpy(), frame["y_pred"].to_numpy()
+def _absent(store: ArrayStore, split: Split, failures: Mapping[int, str]) -> dict[str, dict[str, str]]:
+    """Per part of the split: id -> reason of the crystals without a prediction."""
+    reasons = {store.ids[row]: reason for row, reason in failures.items()}
+    parts = {"train": split.train, "val": split.val, "test": split.test}
+    return {part: {id_: reasons[id_] for id_ in ids if id_ in reasons} for part, ids in parts.items()}
+
+
+def _predictor(run: TrialRun, model: nn.Module) -> Predictor:
+    """Predicts with the model, in batches of bounded memory."""
+
+    def predicted(rows: np.ndarray) -> np.ndarray:
+        batches = evaluation_batches(rows, run.trainer.config.batch_size, run.data.sizes)
+        order, values = predict(model, run.data.make_batch, batches, run.data.scaler, run.trainer.device)
+        of_row = dict(zip(order.tolist(), values[:, 0], strict=True))
+        return np.array([of_row[row] for row in rows.tolist()])
+
+    return predicted
+
+
+def _metrics(y_true: np.ndarray, y_pred: np.ndarray) -> dict[str, float | None]:
     r2 = metrics.r2(y_true, y_pred)
     return {
         "mae": metrics.mae(y_true, y_pred),
@@ -134,7 +203,7 @@ def _metrics(frame: pd.DataFrame) -> dict[str, float | None]:
     }
 
 
-def _record(job: FinalJob, run: TrialRun, evaluation: _Evaluation) -> dict:
+def _record(job: FinalJob, run: TrialRun, evaluation: Evaluation) -> dict:
     task, curve = job.task, read_curve(job.task.curve)
     return {
         "run_id": task.run_id,
@@ -156,8 +225,10 @@ def _record(job: FinalJob, run: TrialRun, evaluation: _Evaluation) -> dict:
         "kept": "raw" if run.trainer.average is None else "averaged",
         "epochs": run.trainer.epoch,
         "metrics": evaluation.metrics,
+        "missing": evaluation.missing,
+        "unrepresented": evaluation.unrepresented,
         "train_s_per_epoch": float(np.mean([float(row["seconds"]) for row in curve])),
-        "predict_ms_per_crystal": 1000 * evaluation.seconds / len(evaluation.predictions),
+        "predict_ms_per_crystal": evaluation.predict_ms_per_crystal,
         "peak_memory_mb": peak_memory_mb(),
         "seconds": run.seconds,
         "threads": torch.get_num_threads(),

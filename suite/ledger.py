@@ -167,7 +167,8 @@ class TrialLedger:
             number: the trial's number.
             state: complete, stopped or failed.
             ended: why it ended, for people.
-            result: epochs, val_mae, val_mae_raw, seconds, parameters, recipe, config (what is known of them).
+            result: epochs, val_mae, val_mae_raw, seconds, parameters, recipe, config, and missing, the number
+                of training and validation crystals that the model cannot represent (what is known of them).
 
         Raises:
             ValueError: a complete or stopped trial has no finite `val_mae`.
@@ -218,6 +219,7 @@ class TrialLedger:
             "epochs": known.get("epochs", last),
             "seconds": known.get("seconds", math.nan),
             "parameters": known.get("parameters"),
+            "missing": known.get("missing", 0),
             "ended": known.get("ended", ""),
             "seed": assignment.seed,
             "config": known.get("config", ""),

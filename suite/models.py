@@ -15,6 +15,7 @@ from rich.console import Console
 from baselines import cgcnn
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.batch import CrystalBatches
+from crystalformer.data.elements import unknown_elements
 from crystalformer.data.image_batch import ImageBatches
 from crystalformer.entry import ModelEntry
 from crystalformer.model.config import CrystalformerConfig, CrystalFramerConfig
@@ -27,9 +28,14 @@ __all__ = ["MODELS", "ModelEntry", "main", "parameter_count"]
 
 
 def _batches(store: ArrayStore, scaled_targets: np.ndarray, config: Any, cache: Path) -> CrystalBatches:
-    if config.images_radius is None or config.frames != "none":  # listed batch by batch
-        return CrystalBatches(store, scaled_targets)
-    return ImageBatches(store, scaled_targets, cache, config.images_radius)
+    batches = (
+        CrystalBatches(store, scaled_targets)
+        if config.images_radius is None or config.frames != "none"  # listed batch by batch
+        else ImageBatches(store, scaled_targets, cache, config.images_radius)
+    )
+    for row, reason in unknown_elements(store, config.elements).items():
+        batches.failures[row] = f"{reason}; the setting `elements` can be raised to 118"
+    return batches
 
 
 CRYSTALFORMER = ModelEntry(

@@ -22,6 +22,7 @@ from baselines.graphs.edge_lists import open_edges
 from baselines.graphs.rule import EdgeRule
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.batch import CrystalBatch, CrystalBatches, flat_rows
+from crystalformer.data.elements import unknown_elements
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class GraphBatches(CrystalBatches):
     ) -> None:
         super().__init__(store, scaled_targets)
         self.lists = open_edges(store, cache_folder, rule)
-        self.failures = self.lists.failures | _unknown_elements(store, last_element)
+        self.failures = self.lists.failures | unknown_elements(store, last_element)
 
     def __call__(self, indices: np.ndarray) -> GraphBatch:
         """The crystals with these store rows, in this order."""
@@ -82,12 +83,3 @@ class GraphBatches(CrystalBatches):
             edge_distances=torch.from_numpy(lists.distances[edges]),
             edge_counts=torch.from_numpy(counts),
         )
-
-
-def _unknown_elements(store: ArrayStore, last_element: int) -> dict[int, str]:
-    atoms = np.flatnonzero(store.numbers > last_element)
-    rows = np.searchsorted(store.offsets, atoms, side="right") - 1
-    return {
-        int(row): f"expected elements up to Z = {last_element}, got Z = {store.numbers[atom]}"
-        for row, atom in zip(rows, atoms, strict=True)
-    }

@@ -70,6 +70,7 @@ class TrialActor(tune.Trainable):
             "crystals_per_s": record.crystals_per_s,
             "trained_s": run.seconds,
             "parameters": run.parameters,
+            "missing": sum(run.missing.values()),
             "done": finished,
         }
         if finished:

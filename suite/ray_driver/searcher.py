@@ -75,6 +75,7 @@ class LedgerSearcher(Searcher):
             "val_mae_raw": result.get("val_mae_raw"),
             "seconds": result.get("trained_s"),
             "parameters": result.get("parameters"),
+            "missing": result.get("missing"),
             "recipe": task.recipe,
             "config": json.dumps(task.resolved_config()),
         }
