@@ -46,7 +46,7 @@ def _answer(table: MaeTable, task: Task) -> Answer:
     headline = f"{reached}, {share} below {second['candidate']} ({_value(second)})."
     comparison = table.comparisons[task, split]
     if comparison is None:
-        verdict = "The models were not evaluated on the same crystals, so the difference was not tested."
+        verdict = "The models have fewer than two crystals in common, so the difference was not tested."
     else:
         verdict = _verdict(comparison)
     return Answer(headline, f"{verdict} {_seeds(best)} {_validation(table, task, best)}".strip())
@@ -61,13 +61,24 @@ def _verdict(comparison: Comparison) -> str:
             if len(comparison.rivals) == 1
             else f"each of the {len(comparison.rivals)} other models"
         )
-        return f"A paired test over the crystals supports the difference to {against} ({p_value(weakest.p)})."
-    unsupported = ", ".join(
-        f"{rival.candidate} ({p_value(rival.p)})" for rival in comparison.rivals if rival.p >= 0.05
-    )
-    return (
-        f"A paired test over the crystals does not support a difference to {unsupported}: read it as a tie."
-    )
+        verdict = f"supports the difference to {against} ({p_value(weakest.p)})."
+    else:
+        unsupported = ", ".join(
+            f"{rival.candidate} ({p_value(rival.p)})" for rival in comparison.rivals if not rival.worse
+        )
+        verdict = f"does not support a difference to {unsupported}: read it as a tie."
+    verdict = f"A paired test over the crystals {verdict}"
+    for rival in comparison.rivals:
+        if rival.difference < 0:  # the lower mean came from other crystals
+            verdict += f" On the crystals that both predict, {rival.candidate} has the lower error."
+    partial = [rival for rival in comparison.rivals if rival.crystals < comparison.crystals]
+    if partial:
+        counted = ", ".join(f"{rival.candidate} on {rival.crystals:,}" for rival in partial)
+        verdict += (
+            f" Pairs are compared on the crystals that both models can represent: {counted} of "
+            f"{comparison.crystals:,}."
+        )
+    return verdict
 
 
 def _validation(table: MaeTable, task: Task, best: pd.Series) -> str:

@@ -104,7 +104,8 @@ def _search(name: str, folder: RunFolder, results: Results) -> dict[str, Any]:
             f"no complete run of seed {', '.join(str(seed) for seed in gap.seeds)}"
             for gap in results.missing
             if gap.experiment == name
-        ],
+        ]
+        + [f"{each.target}: {each.sentence}" for each in results.unrepresented if each.experiment == name],
         "provenance": _provenance(search),
         "versions": sorted(((search.get("provenance") or {}).get("versions") or {}).items()),
         "tensorboard": f"tensorboard --logdir {shlex.quote(f'{path}/tensorboard')}",

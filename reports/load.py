@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from reports.run_folder import TOLERANCE, FinalRun, ReportError, RunFolder, read_run_folder
+from reports.unrepresented import Unrepresented, unrepresented
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Results:
 
     `runs`: one row per complete final run and split (val, test), errors in `unit`. `predictions`:
     experiment, run_id, model, target, rank, seed, id, split, y_true, y_pred. `curves`: one row per final
-    run and epoch. `trials`: one row per trial. `missing`: seeds without a complete run. `notes`: what a
-    reader should know, in words.
+    run and epoch. `trials`: one row per trial. `missing`: seeds without a complete run. `unrepresented`:
+    models that are without some crystal. `notes`: what a reader should know, in words.
     """
 
     folders: dict[str, RunFolder]
@@ -41,6 +42,7 @@ class Results:
     curves: pd.DataFrame
     trials: pd.DataFrame
     missing: tuple[MissingSeeds, ...]
+    unrepresented: tuple[Unrepresented, ...]
     notes: tuple[str, ...]
 
 
@@ -66,6 +68,7 @@ def load(paths: list[Path]) -> Results:
             [folder.trials.assign(experiment=name) for name, folder in folders.items()], ["experiment"]
         ),
         missing=tuple(gap for name, folder in folders.items() for gap in _missing_seeds(name, folder)),
+        unrepresented=tuple(each for name, folder in folders.items() for each in unrepresented(name, folder)),
         notes=tuple(note for name, folder in folders.items() for note in _notes(folder)),
     )
 
@@ -73,7 +76,7 @@ def load(paths: list[Path]) -> Results:
 RUN_COLUMNS = [
     "experiment", "run_id", "model", "label", "recipe", "dataset", "target", "unit", "seed", "rank",
     "parameters", "kept",
-    "epochs", "split", "crystals", "mae", "rmse", "r2", "mae_raw", "train_s_per_epoch",
+    "epochs", "split", "crystals", "absent", "mae", "rmse", "r2", "mae_raw", "train_s_per_epoch",
     "predict_ms_per_crystal",
     "peak_memory_mb", "trial_id", "trial_val_mae",
 ]  # fmt: skip
@@ -126,6 +129,7 @@ def _run_rows(name: str, final: FinalRun, folder: RunFolder) -> list[dict[str, o
             "experiment": name,
             "split": split,
             "crystals": int((final.predictions["split"] == split).sum()),
+            "absent": final.absent[split],
             "mae_raw": record["metrics"].get(f"{split}_raw", {}).get("mae", np.nan),
             "trial_id": trial["trial_id"],
             "trial_val_mae": trial["val_mae"],
@@ -211,7 +215,7 @@ def _notes(folder: RunFolder) -> list[str]:
             )
         for split in ("val", "test"):
             expected = dataset["split"][record["target"]][split]
-            got = int((final.predictions["split"] == split).sum())
+            got = int((final.predictions["split"] == split).sum()) + final.absent[split]
             if got != expected:
                 notes.append(f"{record['run_id']}: predictions for {got} of the {expected} {split} crystals.")
     return notes

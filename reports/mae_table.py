@@ -28,6 +28,7 @@ PRINT_COLUMNS = [
     "variant",
     "n_expected",
     "crystals",
+    "absent",
     "train_mad",
     "bold",
 ]
@@ -143,6 +144,7 @@ def _measured_row(results: Results, runs: pd.DataFrame) -> dict[str, object]:
         "variant": None,
         "n_expected": max(len(folder.seeds), len(runs)),
         "crystals": int(first["crystals"]),
+        "absent": int(first["absent"]),
         "train_mad": (dataset["target_stats"].get(first["target"]) or {}).get("train_mad", np.nan),
         "bold": False,
     }
@@ -192,7 +194,7 @@ def _in_order(frame: pd.DataFrame, results: Results) -> pd.DataFrame:
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    integers = dict.fromkeys(["n_seeds", "params", "n_expected", "crystals"], "Int64")
+    integers = dict.fromkeys(["n_seeds", "params", "n_expected", "crystals", "absent"], "Int64")
     floats = dict.fromkeys(
         ["mae", "sd", "train_s_per_epoch", "predict_ms_per_crystal", "train_mad"], "float64"
     )

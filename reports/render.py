@@ -65,18 +65,21 @@ def printed_tables(table: MaeTable, results: Results) -> list[PrintedTable]:
 def _measured_table(table: MaeTable, results: Results, task: Task) -> PrintedTable:
     rows = table.measured(task)
     unit = _text(rows["unit"].iloc[0])
+    incomplete = bool(rows["absent"].any())
     header = (
         "Model",
         "Recipe",
         in_unit("Val MAE", unit),
         in_unit("Test MAE", unit),
+        *(["Predicted crystals"] if incomplete else []),
         "Seeds",
         "Parameters",
         "Training (s/epoch)",
         "Prediction (ms/crystal)",
         "MAD:MAE",
     )
-    printed = tuple(_measured_row(group) for _, group in rows.groupby(["experiment", "model"], sort=False))
+    groups = rows.groupby(["experiment", "model"], sort=False)
+    printed = tuple(_measured_row(group, incomplete) for _, group in groups)
     key = re.sub(r"[^A-Za-z0-9]+", "-", f"{task.dataset}-{task.target}").strip("-")
     return PrintedTable(key, _title(task), header, printed, table_notes(table, results, task, unit))
 
@@ -87,7 +90,7 @@ def _title(task: Task) -> str:
     return f"{task.target} on {task.dataset}" + (f": {label}" if label else "")
 
 
-def _measured_row(group: pd.DataFrame) -> PrintedRow:
+def _measured_row(group: pd.DataFrame, incomplete: bool) -> PrintedRow:
     by_split = {str(row["split"]): row for row in group.to_dict("records")}
     some = by_split.get("test") or by_split["val"]
     errors = [_error(by_split[split]) if split in by_split else Cell("") for split in ("val", "test")]
@@ -102,6 +105,7 @@ def _measured_row(group: pd.DataFrame) -> PrintedRow:
         cells=(
             Cell(str(some["recipe"] or "-")),
             *errors,
+            *([Cell(_predicted(some))] if incomplete else []),
             Cell(str(seeds) if seeds == expected else f"{seeds} of {expected}"),
             Cell(count(some["params"])),
             Cell(significant(some["train_s_per_epoch"])),
@@ -110,6 +114,12 @@ def _measured_row(group: pd.DataFrame) -> PrintedRow:
         ),
         run_ids=tuple(str(some["run_ids"]).split()),
     )
+
+
+def _predicted(row: dict[str, object]) -> str:
+    """n of m crystals of the test split, or of validation where there is no test."""
+    crystals, absent = int(row["crystals"]), int(row["absent"])  # type: ignore[call-overload]
+    return f"{crystals:,} of {crystals + absent:,}"
 
 
 def _error(row: dict[str, object]) -> Cell:
@@ -180,7 +190,7 @@ def _run_notes(table: PrintedTable) -> list[str]:
 def is_numeric(table: PrintedTable, column: int) -> bool:
     """Whether a column holds numbers (and is set flush right)."""
     return table.header[column].startswith(
-        ("Val", "Test", "Seeds", "Parameters", "Training", "Prediction", "MAD")
+        ("Val", "Test", "Predicted", "Seeds", "Parameters", "Training", "Prediction", "MAD")
     )
 
 

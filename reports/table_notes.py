@@ -19,6 +19,7 @@ def table_notes(table: MaeTable, results: Results, task: Task, unit: str | None)
         notes.append(
             "Bold: the lowest error, where a paired t-test over crystals (errors averaged over the seeds, "
             f"Holm-corrected over the models) gives p < {ALPHA} against each other model; else no bold."
+            + (" Each pair is compared on the crystals that both predict." if rows["absent"].any() else "")
         )
     if "published" in set(rows["recipe"]):
         notes.append(
@@ -34,6 +35,12 @@ def table_notes(table: MaeTable, results: Results, task: Task, unit: str | None)
             f"MAD:MAE: mean absolute deviation of the training targets ({value}) over test MAE; 1 is a "
             f"constant guess."
         )
+    notes += [
+        each.sentence
+        for each in results.unrepresented
+        if each.target == task.target
+        and results.folders[each.experiment].search["dataset"]["name"] == task.dataset
+    ]
     for gap in results.missing:
         if (
             gap.target == task.target

@@ -36,6 +36,7 @@ class RunFolderMaker:
     ranks: int = 1
     notes: tuple[str, ...] = ()
     failures: tuple[dict[str, str], ...] = ()
+    unrepresented: dict[str, int] = field(default_factory=dict)  # model -> so many of each split
 
     def write(self, folder: Path, finals: bool = True) -> Path:
         """Writes the run folder and returns it; without its final runs where `finals` is false."""
@@ -154,6 +155,10 @@ class RunFolderMaker:
         table = self.truth(target)
         scale = self.errors[model] * np.sqrt(np.pi / 2) * (0.9 + 0.1 * rank)
         table["y_pred"] = table["y_true"] + rng.normal(0, scale, len(table))
+        number = self.unrepresented.get(model, 0)
+        absent = table.groupby("split")["id"].tail(number) if number else pd.Series(dtype=str)
+        table.loc[table["id"].isin(absent), "y_pred"] = np.nan
+        train_absent = [f"train-{n}" for n in range(number)]
         write_final(
             folder / "final" / self.run_id(target, model, seed, rank),
             table,
@@ -184,6 +189,8 @@ class RunFolderMaker:
                 "seconds": 20.0,
                 "test_read_at": "2025-06-01T10:07:00+00:00",
                 "status": "complete",
+                "missing": dict.fromkeys(("train", "val", "test"), number),
+                "unrepresented": {id_: f"reason {n % 2}" for n, id_ in enumerate([*train_absent, *absent])},
                 "provenance": {"commit": "0123456789abcdef", "dirty": False},
             },
             self.epochs,
@@ -199,7 +206,7 @@ def write_final(folder: Path, predictions: pd.DataFrame, record: dict[str, Any],
     folder.mkdir(parents=True)
     predictions.to_parquet(folder / "predictions.parquet", index=False)
     metrics = {}
-    for split, rows in predictions.groupby("split"):
+    for split, rows in predictions.dropna(subset=["y_pred"]).groupby("split"):
         error = (rows["y_true"] - rows["y_pred"]).to_numpy()
         centred = (rows["y_true"] - rows["y_true"].mean()).to_numpy()
         metrics[str(split)] = {
