@@ -35,11 +35,10 @@ def _answer(table: MaeTable, task: Task) -> Answer:
     crystals = f"{int(best['crystals']):,} {'test' if split == 'test' else 'validation'} crystals"
     error = f"a mean absolute error of {_value(best)} on {crystals}"
     reached = f"{best['candidate']} predicts {task.target} with {error}"
+    floors = _floors(table, task, split)
     if len(ranked) == 1:
-        return Answer(
-            f"{reached}.",
-            f"{_seeds(best)} No other model was retrained, so there is nothing to compare it with.",
-        )
+        alone = "No other model was retrained, so there is nothing to compare it with."
+        return Answer(f"{reached}.", f"{_seeds(best)} {alone} {floors}".strip())
     second = ranked.iloc[1]
     gap = second["mae"] - best["mae"]
     share = f"{significant(100 * gap / second['mae'], 2)} %"
@@ -49,7 +48,7 @@ def _answer(table: MaeTable, task: Task) -> Answer:
         verdict = "The models have fewer than two crystals in common, so the difference was not tested."
     else:
         verdict = _verdict(comparison)
-    return Answer(headline, f"{verdict} {_seeds(best)} {_validation(table, task, best)}".strip())
+    return Answer(headline, f"{verdict} {_seeds(best)} {_validation(table, task, best)} {floors}".strip())
 
 
 def _verdict(comparison: Comparison) -> str:
@@ -79,6 +78,24 @@ def _verdict(comparison: Comparison) -> str:
             f"{comparison.crystals:,}."
         )
     return verdict
+
+
+def _floors(table: MaeTable, task: Task, split: str) -> str:
+    """Whether the best model passes the floors; nothing where there are none."""
+    rivals = table.over_floors.get((task, split), ())
+    if not rivals:
+        return ""
+    rows = table.floors(task)
+    of_split = rows[rows["split"] == split].set_index("candidate")
+    shown = [
+        f"{rival.candidate.replace(' (floor)', '')} {_value(of_split.loc[rival.candidate])} "
+        f"({p_value(rival.p)})"
+        for rival in rivals
+    ]
+    if failed := [text for text, rival in zip(shown, rivals, strict=True) if not rival.worse]:
+        return f"It is not shown to be better than a floor: {', '.join(failed)}."
+    passed = {1: "the floor", 2: "both floors"}.get(len(rivals), "every floor")
+    return f"It is better than {passed}: {', '.join(shown)}."
 
 
 def _validation(table: MaeTable, task: Task, best: pd.Series) -> str:

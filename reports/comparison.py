@@ -11,9 +11,9 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Rival:
-    """One model beside the best, over the `crystals` that both predicted.
+    """One model (or floor) beside the best model, over the `crystals` that both predicted.
 
-    `difference`: its MAE there minus the best's, in the same unit; `p`: Holm-corrected.
+    `difference`: its MAE there minus the best's, in the same unit; `p`: Holm-corrected among models.
     """
 
     candidate: str
@@ -66,6 +66,25 @@ def compare(errors: pd.DataFrame) -> Comparison | None:
         for name, p in zip(others, corrected, strict=True)
     ]
     return Comparison(best, tuple(sorted(rivals, key=lambda rival: rival.difference)), len(errors))
+
+
+def beside(models: pd.DataFrame, floors: pd.DataFrame) -> tuple[Rival, ...]:
+    """The model with the lowest MAE beside each floor, nearest first: paired t-tests as in `compare`.
+
+    Columns of both as `errors` of `compare`. Floors are marks that a model is to pass, no contestants: each
+    is a question of its own, outside the models' family, so that p is not corrected. Empty without models; a
+    floor that shares fewer than two crystals with the best is left out.
+    """
+    if models.empty:
+        return ()
+    best = models[models.mean().idxmin()]
+    differences = {str(name): (floors[name] - best).dropna().to_numpy() for name in floors}
+    found = [
+        Rival(name, float(values.mean()), _paired_p(values), len(values))
+        for name, values in differences.items()
+        if len(values) > 1
+    ]
+    return tuple(sorted(found, key=lambda rival: rival.difference))
 
 
 def holm(p_values: list[float]) -> list[float]:

@@ -63,7 +63,7 @@ def printed_tables(table: MaeTable, results: Results) -> list[PrintedTable]:
 
 
 def _measured_table(table: MaeTable, results: Results, task: Task) -> PrintedTable:
-    rows = table.measured(task)
+    rows = pd.concat([table.measured(task), table.floors(task)])
     unit = _text(rows["unit"].iloc[0])
     incomplete = bool(rows["absent"].any())
     header = (
@@ -103,7 +103,7 @@ def _measured_row(group: pd.DataFrame, incomplete: bool) -> PrintedRow:
     return PrintedRow(
         label=str(some["candidate"]),
         cells=(
-            Cell(str(some["recipe"] or "-")),
+            Cell(_text(some["recipe"]) or "-"),
             *errors,
             *([Cell(_predicted(some))] if incomplete else []),
             Cell(str(seeds) if seeds == expected else f"{seeds} of {expected}"),

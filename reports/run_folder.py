@@ -80,6 +80,11 @@ class RunFolder:
         return tuple(self.search["dataset"]["split"])
 
     @property
+    def floors(self) -> dict[str, Any]:
+        """Key -> label, paper and seeds of the floors that stand beside the models."""
+        return dict(self.search.get("floors") or {})
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """The seeds that each chosen configuration is retrained with; none where no final stage was asked
         for.

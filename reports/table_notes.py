@@ -21,6 +21,11 @@ def table_notes(table: MaeTable, results: Results, task: Task, unit: str | None)
             f"Holm-corrected over the models) gives p < {ALPHA} against each other model; else no bold."
             + (" Each pair is compared on the crystals that both predict." if rows["absent"].any() else "")
         )
+    if len(table.floors(task)):
+        notes.append(
+            "Floors: what needs no structure, the mean of the training targets and a random forest of the "
+            "composition alone, on the same splits. They stand outside the family of the paired test."
+        )
     if "published" in set(rows["recipe"]):
         notes.append(
             "Recipe: where settings of training that were not searched come from; common is the same for all "

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -46,6 +47,9 @@ class FinalJob:
     selected_from: dict  # trial_id, val_mae
     rank: int  # 1: the best configuration of its model
 
+    files: ClassVar[tuple[str, ...]] = ("curve.csv", "model.safetensors")  # beside record and predictions
+    done: ClassVar[str] = "retrained and evaluated"
+
     @property
     def folder(self) -> Path:
         """Where the finished run lies."""
@@ -59,7 +63,7 @@ class FinalJob:
             rows = parquet.read_metadata(self.folder / "predictions.parquet").num_rows
         except (OSError, ValueError, pa.ArrowException):
             return False
-        others = all((self.folder / name).is_file() for name in ("curve.csv", "model.safetensors"))
+        others = all((self.folder / name).is_file() for name in self.files)
         whole = isinstance(record, dict) and record.get("status") == "complete" and rows > 0
         return whole and others and record.get("run_id") == self.task.run_id
 
@@ -85,15 +89,22 @@ def run_final(job: FinalJob, device: str = "cpu") -> None:
         raw=_predictor(run, run.trainer.model) if averaged else None,
         failures=run.failures,
     )
-    evaluation.predictions.to_parquet(folder / "predictions.parquet", index=False)
     weights = {name: tensor.contiguous() for name, tensor in run.trainer.kept_model.state_dict().items()}
     save_file(
         weights, folder / "model.safetensors", metadata={"config": json.dumps(job.task.resolved_config())}
     )
-    write_json(folder / "run.json", _record(job, run, evaluation))
+    record = _record(job, run, evaluation)
     run.close()
     job.task.checkpoint.unlink(missing_ok=True)
     (folder / ".lock").unlink(missing_ok=True)
+    publish(job, evaluation, record)
+
+
+def publish(job: FinalJob, evaluation: "Evaluation", record: dict) -> None:
+    """Put predictions and record beside the run's other files, and the whole folder in its place."""
+    folder = Path(job.task.folder)
+    evaluation.predictions.to_parquet(folder / "predictions.parquet", index=False)
+    write_json(folder / "run.json", record)
     shutil.rmtree(job.folder, ignore_errors=True)
     os.replace(folder, job.folder)
 
@@ -203,8 +214,9 @@ def _metrics(y_true: np.ndarray, y_pred: np.ndarray) -> dict[str, float | None]:
     }
 
 
-def _record(job: FinalJob, run: TrialRun, evaluation: Evaluation) -> dict:
-    task, curve = job.task, read_curve(job.task.curve)
+def shared_record(job: FinalJob, store: ArrayStore, evaluation: Evaluation) -> dict:
+    """What `run.json` says of any final run: what it was, and how good it is."""
+    task = job.task
     return {
         "run_id": task.run_id,
         "status": "complete",
@@ -213,7 +225,7 @@ def _record(job: FinalJob, run: TrialRun, evaluation: Evaluation) -> dict:
         "paper": job.paper,
         "recipe": task.recipe,
         "dataset": job.dataset,
-        "dataset_digest": run.store.digest,
+        "dataset_digest": store.digest,
         "split_hash": task.split,
         "target": task.target,
         "unit": task.unit,
@@ -221,19 +233,25 @@ def _record(job: FinalJob, run: TrialRun, evaluation: Evaluation) -> dict:
         "config": task.resolved_config(),
         "selected_from": job.selected_from,
         "rank": job.rank,
-        "parameters": run.parameters,
-        "kept": "raw" if run.trainer.average is None else "averaged",
-        "epochs": run.trainer.epoch,
         "metrics": evaluation.metrics,
         "missing": evaluation.missing,
         "unrepresented": evaluation.unrepresented,
-        "train_s_per_epoch": float(np.mean([float(row["seconds"]) for row in curve])),
         "predict_ms_per_crystal": evaluation.predict_ms_per_crystal,
+        "test_read_at": evaluation.read_at,
+        "provenance": provenance(),
+    }
+
+
+def _record(job: FinalJob, run: TrialRun, evaluation: Evaluation) -> dict:
+    curve = read_curve(job.task.curve)
+    return shared_record(job, run.store, evaluation) | {
+        "parameters": run.parameters,
+        "kept": "raw" if run.trainer.average is None else "averaged",
+        "epochs": run.trainer.epoch,
+        "train_s_per_epoch": float(np.mean([float(row["seconds"]) for row in curve])),
         "peak_memory_mb": peak_memory_mb(),
         "seconds": run.seconds,
         "threads": torch.get_num_threads(),
-        "test_read_at": evaluation.read_at,
-        "provenance": provenance(),
     }
 
 
@@ -260,4 +278,4 @@ class CurveFollower:
             self._watcher.ended(job.task.run_id, "failed", failure, None)
             return
         value = read_json(job.folder / "run.json")["metrics"]["val"]["mae"]
-        self._watcher.ended(job.task.run_id, "complete", "retrained and evaluated", value)
+        self._watcher.ended(job.task.run_id, "complete", job.done, value)

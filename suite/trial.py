@@ -38,7 +38,7 @@ class TrialTask:
     model: str
     model_config: dict
     train_config: dict
-    recipe: str
+    recipe: str | None  # None: a floor, which is not trained
     seed: int
     target: str
     unit: str | None

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from model_labels import LABELS, PARAMETERS
 
-LABELS = {"crystalformer": "Crystalformer", "cgcnn": "CGCNN", "schnet": "SchNet", "alignn": "ALIGNN"}
-PARAMETERS = {"crystalformer": 853_505, "cgcnn": 96_641, "schnet": 155_905, "alignn": 4_026_753}
 UNIT = "log10(GPa)"
 
 
@@ -37,6 +36,7 @@ class RunFolderMaker:
     notes: tuple[str, ...] = ()
     failures: tuple[dict[str, str], ...] = ()
     unrepresented: dict[str, int] = field(default_factory=dict)  # model -> so many of each split
+    floors: dict[str, float] = field(default_factory=dict)  # as errors; "mean" has one seed
 
     def write(self, folder: Path, finals: bool = True) -> Path:
         """Writes the run folder and returns it; without its final runs where `finals` is false."""
@@ -54,7 +54,13 @@ class RunFolderMaker:
                     for rank in range(1, self.ranks + 1):
                         for seed in self.seeds:
                             self._final(folder, target, model, rank, seed)
+                for floor, error in self.floors.items():
+                    for seed in self._floor_seeds(floor):
+                        self._floor(folder, target, floor, seed, error)
         return folder
+
+    def _floor_seeds(self, floor: str) -> tuple[int, ...]:
+        return self.seeds[:1] if floor == "mean" else self.seeds
 
     def truth(self, target: str) -> pd.DataFrame:
         """The labels, one row per validation and test crystal."""
@@ -97,6 +103,14 @@ class RunFolderMaker:
             },
             "budget": {"trials": self.trials, "epochs": self.epochs, "hours": None},
             "final": {"top": self.ranks, "seeds": list(self.seeds), "epochs": self.epochs},
+            "floors": {
+                floor: {
+                    "label": LABELS[floor],
+                    "paper": f"{LABELS[floor]}, a paper (2001)",
+                    "seeds": list(self._floor_seeds(floor)),
+                }
+                for floor in self.floors
+            },
             "notes": list(self.notes),
             "failures": list(self.failures),
             "provenance": {
@@ -195,6 +209,41 @@ class RunFolderMaker:
             },
             self.epochs,
         )
+
+    def _floor(self, folder: Path, target: str, floor: str, seed: int, error: float) -> None:
+        """A floor, as `suite.floors` leaves it: no trial, no parameters, no epochs."""
+        table = self.truth(target)
+        spread = np.random.default_rng([seed, len(floor)]).normal(0, error * np.sqrt(np.pi / 2), len(table))
+        table["y_pred"] = 1.9 if floor == "mean" else table["y_true"] + spread
+        record = {
+            "run_id": self.run_id(target, floor, seed),
+            "model": floor,
+            "label": LABELS[floor],
+            "paper": "",
+            "recipe": None,
+            "dataset": self.dataset,
+            "dataset_digest": self.digest,
+            "split_hash": self.split_hash,
+            "target": target,
+            "unit": self.targets[target],
+            "seed": seed,
+            "config": {"model": {}, "train": {"epochs": 0}},
+            "selected_from": {"trial_id": None, "val_mae": None},
+            "rank": 1,
+            "floor": True,
+            "parameters": None,
+            "kept": None,
+            "epochs": 0,
+            "train_s_per_epoch": None,
+            "predict_ms_per_crystal": 0.02,
+            "peak_memory_mb": 300.0,
+            "seconds": 1.0,
+            "status": "complete",
+            "missing": dict.fromkeys(("train", "val", "test"), 0),
+            "unrepresented": {},
+            "provenance": {"commit": "0123456789abcdef", "dirty": False},
+        }
+        write_final(folder / "final" / record["run_id"], table, record, epochs=0)
 
     def _validated(self, folder: Path, target: str, model: str, rank: int) -> float:
         trials = pd.read_parquet(folder / "trials.parquet")

@@ -68,11 +68,15 @@ class ResourcesSpec:
 
 @dataclass(frozen=True)
 class FinalSpec:
-    """The final training: the best `top` configurations of each model, over `seeds`, for `epochs`."""
+    """The final training: the best `top` configurations of each model, over `seeds`, for `epochs`.
+
+    `floors`: whether the training mean and a forest of compositions stand beside them.
+    """
 
     top: int
     seeds: tuple[int, ...]
     epochs: int
+    floors: bool = True
 
 
 @dataclass(frozen=True)
@@ -235,6 +239,7 @@ def _final(node: Node, epochs: int) -> FinalSpec:
         top=block["top"].whole(at_least=1) if "top" in block else 1,
         seeds=seeds,
         epochs=epochs if given is None or given.value is None else given.whole(at_least=1),
+        floors=block["floors"].truth() if "floors" in block else True,
     )
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from run_folders import PARAMETERS, UNIT, RunFolderMaker, edit_json, final_folders, write_final
+from model_labels import PARAMETERS
+from run_folders import UNIT, RunFolderMaker, edit_json, final_folders, write_final
 
 from reports import published
 from reports.latex import latex_text

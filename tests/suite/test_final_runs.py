@@ -14,7 +14,7 @@ from suite.prepare import prepare_data
 from suite.space.search_space import load_space
 from suite.tasks import arrange_final_runs, final_jobs, trial_task
 
-OVERRIDES = ("models={cgcnn: {node_width: 8}}", "final.seeds=[0]")
+OVERRIDES = ("models={cgcnn: {node_width: 8}}", "final.seeds=[0]", "final.floors=false")
 
 
 def opened(folder: Path, *overrides: str, fresh: bool = False) -> Experiment:
