@@ -35,7 +35,7 @@ def _answer(table: MaeTable, task: Task) -> Answer:
     crystals = f"{int(best['crystals']):,} {'test' if split == 'test' else 'validation'} crystals"
     error = f"a mean absolute error of {_value(best)} on {crystals}"
     reached = f"{best['candidate']} predicts {task.target} with {error}"
-    floors = _floors(table, task, split)
+    floors = _floors(table, task, split, str(best["candidate"]))
     if len(ranked) == 1:
         alone = "No other model was retrained, so there is nothing to compare it with."
         return Answer(f"{reached}.", f"{_seeds(best)} {alone} {floors}".strip())
@@ -80,7 +80,7 @@ def _verdict(comparison: Comparison) -> str:
     return verdict
 
 
-def _floors(table: MaeTable, task: Task, split: str) -> str:
+def _floors(table: MaeTable, task: Task, split: str, best: str) -> str:
     """Whether the best model passes the floors; nothing where there are none."""
     rivals = table.over_floors.get((task, split), ())
     if not rivals:
@@ -93,9 +93,9 @@ def _floors(table: MaeTable, task: Task, split: str) -> str:
         for rival in rivals
     ]
     if failed := [text for text, rival in zip(shown, rivals, strict=True) if not rival.worse]:
-        return f"It is not shown to be better than a floor: {', '.join(failed)}."
+        return f"{best} is not shown to be better than a floor: {', '.join(failed)}."
     passed = {1: "the floor", 2: "both floors"}.get(len(rivals), "every floor")
-    return f"It is better than {passed}: {', '.join(shown)}."
+    return f"{best} is better than {passed}: {', '.join(shown)}."
 
 
 def _validation(table: MaeTable, task: Task, best: pd.Series) -> str:

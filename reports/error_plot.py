@@ -15,7 +15,7 @@ from reports.theme import Theme
 def errors(results: Results, table: MaeTable, task: Task, theme: Theme) -> Figure:
     floors = table.floors(task)
     candidates = candidates_of(table, task) + named(floors)
-    figure = Figure(figsize=(WIDTH, 1.25 + 0.55 * len(candidates)))
+    figure = Figure(figsize=(WIDTH, 1.25 + (0.55 if len(candidates) < 7 else 0.42) * len(candidates)))
     axes = figure.add_subplot()
     rows = pd.concat([table.measured(task), floors])
     for position, (candidate, model, experiment) in enumerate(candidates):

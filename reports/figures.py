@@ -70,7 +70,7 @@ def _of_task(results: Results, table: MaeTable, task: Task, folder: Path) -> lis
             folder / f"learning-curves-{slug}",
             f"Learning curves: {task.target}",
             f"Validation {error} of the final runs: mean over the seeds, band from the lowest seed to the "
-            f"highest.",
+            f"highest{'; dotted: floors' if len(table.floors(task)) else ''}.",
             plots.curves_alt(results, table, task),
             partial(plots.learning_curves, results, table, task),
         )

@@ -97,8 +97,8 @@ def _search(name: str, folder: RunFolder, results: Results) -> dict[str, Any]:
         ),
         "shown": min(len(folder.trials), MOST_TRIALS),
         "models": [
-            (key, entry["label"], entry["paper"])
-            for key, entry in {**search["models"], **folder.floors}.items()
+            *((key, entry["label"], entry["paper"]) for key, entry in search["models"].items()),
+            *((key, f"{entry['label']} (floor)", entry["paper"]) for key, entry in folder.floors.items()),
         ],
         "failures": [_failure(failure) for failure in search.get("failures") or ()]
         + [(gone.run_id, gone.reason) for gone in folder.unfinished],

@@ -19,6 +19,7 @@ from reports.theme import Theme
 
 WIDTH = 7.4  # inches; the page shows it at most this wide
 MOST_POINTS = 4000  # per parity panel; above it, density is drawn instead of points
+STYLES = ("-", "--", "-.", ":")  # of lines: six models each, since twelve colours are hard to tell apart
 MARKERS = {"complete": "o", "stopped": "v", "running": "s", "failed": "x"}
 
 
@@ -114,18 +115,30 @@ def parity_alt(table: MaeTable, task: Task) -> str:
 
 
 def learning_curves(results: Results, table: MaeTable, task: Task, theme: Theme) -> Figure:
-    figure = Figure(figsize=(WIDTH, 3.6))
+    candidates = candidates_of(table, task)
+    many = len(candidates) > 5  # then bands are faint, and the legend is no longer inside
+    figure = Figure(figsize=(WIDTH, 4.4 if many else 3.6))
     axes = figure.add_subplot()
-    for index, (candidate, model, experiment) in enumerate(candidates_of(table, task)):
+    for index, (candidate, model, experiment) in enumerate(candidates):
         curves = chosen(results.curves, experiment, model, task.target)
         per_epoch = curves.groupby("epoch")["val_mae"]
-        mean = per_epoch.mean()
-        style = ("-", "--", "-.", ":")[index // len(theme.colours) % 4]
-        axes.plot(mean.index, mean, style, color=theme.colour(model), label=candidate)
+        mean, colour = per_epoch.mean(), theme.colour(model)
+        axes.plot(mean.index, mean, STYLES[index // 6 % len(STYLES)], color=colour, label=candidate)
         axes.fill_between(
-            mean.index, per_epoch.min(), per_epoch.max(), color=theme.colour(model), alpha=0.18, linewidth=0
+            mean.index,
+            per_epoch.min(),
+            per_epoch.max(),
+            color=colour,
+            alpha=0.07 if many else 0.18,
+            linewidth=0,
         )
-    axes.legend(loc="upper right")
+    floors = table.floors(task)
+    for index, row in enumerate(floors[floors["split"] == "val"].itertuples()):
+        axes.axhline(row.mae, color=theme.muted, linestyle=(":", (0, (1, 3)))[index % 2], label=row.candidate)
+    if many:
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.1, handlelength=2.6)
+    else:
+        axes.legend(loc="upper right")
     axes.set_xlabel("epoch")
     axes.set_ylabel(in_unit("validation MAE", unit_of(table, task)))
     axes.set_yscale("log")
@@ -154,6 +167,11 @@ def curves_alt(results: Results, table: MaeTable, task: Task) -> str:
             f"{candidate} from {significant(mean.iloc[0])} to {significant(mean.iloc[-1])} in {len(mean)} "
             f"epochs"
         )
+    floors = table.floors(task)
+    ends += [
+        f"{row.candidate} {significant(row.mae)}, a horizontal line"
+        for row in floors[floors["split"] == "val"].itertuples()
+    ]
     return f"Learning curves of the final runs, validation MAE of {task.target}: {'; '.join(ends)}."
 
 

@@ -39,7 +39,7 @@ FLOORS: dict[str, Floor] = {
         Floor("mean", "Training mean", "the mean of the training targets", {}, seeded=False),
         Floor(
             "forest",
-            "Random forest of composition",
+            "Random forest",
             "Breiman, Machine Learning 2001; features after Ward et al., npj Comput. Mater. 2016",
             asdict(ForestConfig()),
             seeded=True,

@@ -4,7 +4,7 @@ LABELS = {
     "crystalformer": "Crystalformer", "crystalframer": "CrystalFramer", "cgcnn": "CGCNN", "schnet": "SchNet",
     "megnet": "MEGNet", "gatgnn": "GATGNN", "m3gnet": "M3GNet", "alignn": "ALIGNN", "matformer": "Matformer",
     "potnet": "PotNet", "icomformer": "iComFormer", "ecomformer": "eComFormer",
-    "mean": "Training mean", "forest": "Random forest of composition",
+    "mean": "Training mean", "forest": "Random forest",
 }  # fmt: skip
 PARAMETERS = {
     "crystalformer": 853_505, "crystalframer": 951_809, "cgcnn": 96_641, "schnet": 155_905,

@@ -73,7 +73,7 @@ def _summary(space: SearchSpace, crystals: int | None, splits: Mapping[str, Mapp
     gpu = space.resources.gpu if isinstance(space.resources.gpu, str) else f"{space.resources.gpu:g}"
     table.add_row("resources", f"{space.resources.cpu:g} CPU cores and GPU {gpu} per trial")
     seeds = ", ".join(map(str, final.seeds))
-    beside = "; floors: training mean, random forest of composition" if final.floors else "; no floors"
+    beside = "; floors: training mean, random forest" if final.floors else "; no floors"
     table.add_row("final", f"best {final.top} of each model, {final.epochs} epochs, seeds {seeds}{beside}")
     table.add_row("digest", space.digest[:12])
     return table

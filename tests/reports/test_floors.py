@@ -31,12 +31,12 @@ def test_floors_are_marked_and_come_last(run: Path) -> None:
     results = load([run])
     (printed, _) = printed_tables(build_table(results, published.load()), results)
     assert [row.label for row in printed.rows] == [
-        "Crystalformer", "CGCNN", "Random forest of composition (floor)", "Training mean (floor)",
+        "Crystalformer", "CGCNN", "Random forest (floor)", "Training mean (floor)",
     ]  # fmt: skip
     cells = {row.label: [cell.text for cell in row.cells] for row in printed.rows}
     seeds = {label: values[printed.header.index("Seeds") - 1] for label, values in cells.items()}
     assert seeds["Training mean (floor)"] == "1"
-    assert seeds["Random forest of composition (floor)"] == "3"
+    assert seeds["Random forest (floor)"] == "3"
     assert cells["Training mean (floor)"][printed.header.index("Parameters") - 1] == ""
     assert any(note.startswith("Floors: what needs no structure") for note in printed.notes)
     assert "nan" not in markdown_text([printed], "").lower()
@@ -73,7 +73,7 @@ def test_they_are_no_rivals_but_the_best_is_held_against_them(run: Path) -> None
         assert [rival.candidate for rival in comparison.rivals] == ["CGCNN"]
         over = table.over_floors[task, split]
         assert [rival.candidate for rival in over] == [
-            "Random forest of composition (floor)", "Training mean (floor)",
+            "Random forest (floor)", "Training mean (floor)",
         ]  # fmt: skip
         assert all(rival.worse for rival in over)
 
@@ -93,11 +93,11 @@ def test_the_answer_says_whether_the_floors_are_passed(tmp_path: Path, run: Path
         (answer,) = answers(build_table(results, published.load()), results)
         return answer.detail
 
-    assert "It is better than both floors: Random forest of composition 0.1" in detail(run)
+    assert "Crystalformer is better than both floors: Random forest 0.1" in detail(run)
     low = RunFolderMaker(floors={"forest": 0.03}).write(tmp_path / "low")
-    assert "It is not shown to be better than a floor: Random forest of composition 0.03" in detail(low)
+    assert "Crystalformer is not shown to be better than a floor: Random forest 0.03" in detail(low)
     alone = RunFolderMaker(errors={"cgcnn": 0.05}, floors=FLOORS).write(tmp_path / "alone")
-    assert "nothing to compare it with. It is better than both floors" in detail(alone)
+    assert "nothing to compare it with. CGCNN is better than both floors" in detail(alone)
     assert "floor" not in detail(RunFolderMaker().write(tmp_path / "none"))
 
 
@@ -107,7 +107,7 @@ def test_a_lost_floor_is_missing(tmp_path: Path) -> None:
     (mean / "run.json").unlink()
     edit_json(final_folders(folder, "forest")[0] / "run.json", status="failed")
     gaps = {gap.label: (gap.expected, gap.seeds) for gap in load([folder]).missing}
-    assert gaps == {"Training mean": (1, (0,)), "Random forest of composition": (3, (0,))}
+    assert gaps == {"Training mean": (1, (0,)), "Random forest": (3, (0,))}
 
 
 def test_floors_without_a_model_are_no_result_yet(tmp_path: Path) -> None:
