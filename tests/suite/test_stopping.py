@@ -134,3 +134,12 @@ def test_failures_and_lost_workers_are_recorded_with_their_reason(tmp_path: Path
     assert [row["state"] for row in search.ledger.rows("y")] == ["failed", "failed"]
     reasons = [row["ended"] for row in search.ledger.rows("y")]
     assert reasons == ["out of memory: 3 GB", "its worker was lost more often than is retried"]
+
+
+def test_the_crystals_that_a_trial_was_without_are_recorded(tmp_path: Path) -> None:
+    search = Search(tmp_path)
+    search.start("tune0"), search.start("tune1")
+    result = {"epoch": 8, "val_mae": 0.1, "parameters": 1, "trained_s": 1.0}
+    search.searcher.on_trial_complete("tune0", result | {"missing": 3})
+    search.searcher.on_trial_complete("tune1", result | {"missing": 0})
+    assert [row["missing"] for row in search.ledger.rows("y")] == [3, 0]

@@ -67,6 +67,7 @@ def test_every_trial_is_there_once_with_its_end(finished: Path) -> None:
     assert np.isfinite(trials["val_mae"]).all()
     assert (trials["ended"] != "").all()
     assert (trials["recipe"] == "common").all()
+    assert (trials["missing"] == 0).all()
     for row in trials.itertuples():
         config = json.loads(row.config)
         entry = MODELS[row.model]
