@@ -14,5 +14,6 @@
 Each file holds one frozen config with the published setting as its defaults and one module; its docstring
 gives the formulas and everything that differs from the published code. No model imports another.
 
-The graphs that they share are in `graphs`.
+The graphs that they share are in `graphs`. `floors` is what every table has beside them: the training mean
+and a random forest of compositions.
 """

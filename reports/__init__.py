@@ -4,11 +4,11 @@ A run folder is the only input: nothing is retrained, and neither torch, Ray nor
 this order:
 
 1. `run_folder`: one folder, checked; every error recomputed from the stored predictions.
-2. `load`: several folders as tidy frames, with the seeds that are missing.
+2. `load`, `unrepresented`: several folders as tidy frames; missing seeds, crystals that a model is without.
 3. `published`: errors from the literature, under our names of models and targets.
 4. `comparison`: is the best model really better? A paired test over crystals.
 5. `mae_table`: the one frame behind every table.
-6. `rounding`, `render`: that frame as Markdown, LaTeX and CSV.
-7. `figures`, `html`: the pictures and the page.
+6. `rounding`, `table_notes`, `render`, `latex`: that frame as Markdown, CSV and LaTeX.
+7. `figures` (`error_plot`, `plots`), `html`: the pictures and the page.
 8. `build`: all of it, put in place at once or not at all.
 """

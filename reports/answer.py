@@ -35,21 +35,20 @@ def _answer(table: MaeTable, task: Task) -> Answer:
     crystals = f"{int(best['crystals']):,} {'test' if split == 'test' else 'validation'} crystals"
     error = f"a mean absolute error of {_value(best)} on {crystals}"
     reached = f"{best['candidate']} predicts {task.target} with {error}"
+    floors = _floors(table, task, split, str(best["candidate"]))
     if len(ranked) == 1:
-        return Answer(
-            f"{reached}.",
-            f"{_seeds(best)} No other model was retrained, so there is nothing to compare it with.",
-        )
+        alone = "No other model was retrained, so there is nothing to compare it with."
+        return Answer(f"{reached}.", f"{_seeds(best)} {alone} {floors}".strip())
     second = ranked.iloc[1]
     gap = second["mae"] - best["mae"]
     share = f"{significant(100 * gap / second['mae'], 2)} %"
     headline = f"{reached}, {share} below {second['candidate']} ({_value(second)})."
     comparison = table.comparisons[task, split]
     if comparison is None:
-        verdict = "The models were not evaluated on the same crystals, so the difference was not tested."
+        verdict = "The models have fewer than two crystals in common, so the difference was not tested."
     else:
         verdict = _verdict(comparison)
-    return Answer(headline, f"{verdict} {_seeds(best)} {_validation(table, task, best)}".strip())
+    return Answer(headline, f"{verdict} {_seeds(best)} {_validation(table, task, best)} {floors}".strip())
 
 
 def _verdict(comparison: Comparison) -> str:
@@ -61,13 +60,42 @@ def _verdict(comparison: Comparison) -> str:
             if len(comparison.rivals) == 1
             else f"each of the {len(comparison.rivals)} other models"
         )
-        return f"A paired test over the crystals supports the difference to {against} ({p_value(weakest.p)})."
-    unsupported = ", ".join(
-        f"{rival.candidate} ({p_value(rival.p)})" for rival in comparison.rivals if rival.p >= 0.05
-    )
-    return (
-        f"A paired test over the crystals does not support a difference to {unsupported}: read it as a tie."
-    )
+        verdict = f"supports the difference to {against} ({p_value(weakest.p)})."
+    else:
+        unsupported = ", ".join(
+            f"{rival.candidate} ({p_value(rival.p)})" for rival in comparison.rivals if not rival.worse
+        )
+        verdict = f"does not support a difference to {unsupported}: read it as a tie."
+    verdict = f"A paired test over the crystals {verdict}"
+    for rival in comparison.rivals:
+        if rival.difference < 0:  # the lower mean came from other crystals
+            verdict += f" On the crystals that both predict, {rival.candidate} has the lower error."
+    partial = [rival for rival in comparison.rivals if rival.crystals < comparison.crystals]
+    if partial:
+        counted = ", ".join(f"{rival.candidate} on {rival.crystals:,}" for rival in partial)
+        verdict += (
+            f" Pairs are compared on the crystals that both models can represent: {counted} of "
+            f"{comparison.crystals:,}."
+        )
+    return verdict
+
+
+def _floors(table: MaeTable, task: Task, split: str, best: str) -> str:
+    """Whether the best model passes the floors; nothing where there are none."""
+    rivals = table.over_floors.get((task, split), ())
+    if not rivals:
+        return ""
+    rows = table.floors(task)
+    of_split = rows[rows["split"] == split].set_index("candidate")
+    shown = [
+        f"{rival.candidate.replace(' (floor)', '')} {_value(of_split.loc[rival.candidate])} "
+        f"({p_value(rival.p)})"
+        for rival in rivals
+    ]
+    if failed := [text for text, rival in zip(shown, rivals, strict=True) if not rival.worse]:
+        return f"{best} is not shown to be better than a floor: {', '.join(failed)}."
+    passed = {1: "the floor", 2: "both floors"}.get(len(rivals), "every floor")
+    return f"{best} is better than {passed}: {', '.join(shown)}."
 
 
 def _validation(table: MaeTable, task: Task, best: pd.Series) -> str:

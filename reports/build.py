@@ -10,9 +10,10 @@ from reports import published
 from reports.answer import answers
 from reports.figures import draw_all
 from reports.html import page
+from reports.latex import latex_text
 from reports.load import load
 from reports.mae_table import build as build_table
-from reports.render import csv_text, latex_text, markdown_text, printed_tables
+from reports.render import csv_text, markdown_text, printed_tables
 from reports.run_folder import ReportError
 
 # A folder with one of these is an older report, perhaps without files that a reader took away, and may be

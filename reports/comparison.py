@@ -11,16 +11,28 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Rival:
-    """One model beside the best: `difference` = its MAE minus the best's (same unit), `p` Holm-corrected."""
+    """One model (or floor) beside the best model, over the `crystals` that both predicted.
+
+    `difference`: its MAE there minus the best's, in the same unit; `p`: Holm-corrected among models.
+    """
 
     candidate: str
     difference: float
     p: float
+    crystals: int
+
+    @property
+    def worse(self) -> bool:
+        """Whether the model is worse than the best at level `ALPHA`."""
+        return self.difference > 0 and self.p < ALPHA
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The model with the lowest MAE against each other one, nearest first, over the same `crystals`."""
+    """The model with the lowest MAE against each other one, nearest first.
+
+    `crystals`: all that some model predicted; a pair may have fewer.
+    """
 
     best: str
     rivals: tuple[Rival, ...]
@@ -28,8 +40,8 @@ class Comparison:
 
     @property
     def supported(self) -> bool:
-        """Whether the best model differs from every other one at level `ALPHA`."""
-        return all(rival.p < ALPHA for rival in self.rivals)
+        """Whether every other model is worse than the best at level `ALPHA`."""
+        return all(rival.worse for rival in self.rivals)
 
 
 def compare(errors: pd.DataFrame) -> Comparison | None:
@@ -37,20 +49,42 @@ def compare(errors: pd.DataFrame) -> Comparison | None:
     Stat. 6, 65, 1979).
 
     `errors`: one row per crystal, one column per candidate, absolute errors averaged over the seeds; NaN
-    where a candidate has no prediction. The t-test is used because what the table compares is a mean of
-    these errors. None where there is nothing to test: fewer than two candidates or crystals, or candidates
-    that were not evaluated on the same crystals.
+    where a candidate has no prediction. Each pair is compared on the crystals that both predicted. The t-test
+    is used because what the table compares is a mean of these errors. None where there is nothing to test:
+    fewer than two candidates, or a pair with fewer than two crystals in common.
     """
-    if errors.shape[1] < 2 or len(errors) < 2 or errors.isna().to_numpy().any():
+    if errors.shape[1] < 2:
         return None
     best = str(errors.mean().idxmin())
     others = [str(name) for name in errors.columns if name != best]
-    differences = {name: (errors[name] - errors[best]).to_numpy() for name in others}
+    differences = {name: (errors[name] - errors[best]).dropna().to_numpy() for name in others}
+    if any(len(values) < 2 for values in differences.values()):
+        return None
     corrected = holm([_paired_p(differences[name]) for name in others])
     rivals = [
-        Rival(name, float(differences[name].mean()), p) for name, p in zip(others, corrected, strict=True)
+        Rival(name, float(differences[name].mean()), p, len(differences[name]))
+        for name, p in zip(others, corrected, strict=True)
     ]
     return Comparison(best, tuple(sorted(rivals, key=lambda rival: rival.difference)), len(errors))
+
+
+def beside(models: pd.DataFrame, floors: pd.DataFrame) -> tuple[Rival, ...]:
+    """The model with the lowest MAE beside each floor, nearest first: paired t-tests as in `compare`.
+
+    Columns of both as `errors` of `compare`. Floors are marks that a model is to pass, no contestants: each
+    is a question of its own, outside the models' family, so that p is not corrected. Empty without models; a
+    floor that shares fewer than two crystals with the best is left out.
+    """
+    if models.empty:
+        return ()
+    best = models[models.mean().idxmin()]
+    differences = {str(name): (floors[name] - best).dropna().to_numpy() for name in floors}
+    found = [
+        Rival(name, float(values.mean()), _paired_p(values), len(values))
+        for name, values in differences.items()
+        if len(values) > 1
+    ]
+    return tuple(sorted(found, key=lambda rival: rival.difference))
 
 
 def holm(p_values: list[float]) -> list[float]:

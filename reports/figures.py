@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from reports import plots
+from reports import error_plot, plots
 from reports.load import Results
 from reports.mae_table import MaeTable, Task
 from reports.render import in_unit
@@ -51,8 +51,8 @@ def _of_task(results: Results, table: MaeTable, task: Task, folder: Path) -> lis
             f"Errors: {task.target}",
             f"{error}: mean over the seeds with its standard deviation; small dots are single seeds. "
             f"Lower is better.",
-            plots.errors_alt(table, task),
-            partial(plots.errors, results, table, task),
+            error_plot.errors_alt(table, task),
+            partial(error_plot.errors, results, table, task),
         )
     ]
     if "test" in set(table.measured(task)["split"]):
@@ -70,7 +70,7 @@ def _of_task(results: Results, table: MaeTable, task: Task, folder: Path) -> lis
             folder / f"learning-curves-{slug}",
             f"Learning curves: {task.target}",
             f"Validation {error} of the final runs: mean over the seeds, band from the lowest seed to the "
-            f"highest.",
+            f"highest{'; dotted: floors' if len(table.floors(task)) else ''}.",
             plots.curves_alt(results, table, task),
             partial(plots.learning_curves, results, table, task),
         )

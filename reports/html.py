@@ -96,7 +96,10 @@ def _search(name: str, folder: RunFolder, results: Results) -> dict[str, Any]:
             f"{number} {state}" for state, number in folder.trials["state"].value_counts().items()
         ),
         "shown": min(len(folder.trials), MOST_TRIALS),
-        "models": [(key, entry["label"], entry["paper"]) for key, entry in search["models"].items()],
+        "models": [
+            *((key, entry["label"], entry["paper"]) for key, entry in search["models"].items()),
+            *((key, f"{entry['label']} (floor)", entry["paper"]) for key, entry in folder.floors.items()),
+        ],
         "failures": [_failure(failure) for failure in search.get("failures") or ()]
         + [(gone.run_id, gone.reason) for gone in folder.unfinished],
         "missing": [
@@ -104,12 +107,18 @@ def _search(name: str, folder: RunFolder, results: Results) -> dict[str, Any]:
             f"no complete run of seed {', '.join(str(seed) for seed in gap.seeds)}"
             for gap in results.missing
             if gap.experiment == name
-        ],
+        ]
+        + [f"{each.target}: {each.sentence}" for each in results.unrepresented if each.experiment == name],
         "provenance": _provenance(search),
         "versions": sorted(((search.get("provenance") or {}).get("versions") or {}).items()),
         "tensorboard": f"tensorboard --logdir {shlex.quote(f'{path}/tensorboard')}",
         "dashboard": f"optuna-dashboard {shlex.quote(f'sqlite:///{path}/study.db')}",
     }
+
+
+def _words(value: object) -> str:
+    """Text as it is, nothing for a missing value (None, NaN)."""
+    return value if isinstance(value, str) else ""
 
 
 def _facts(record: dict[str, Any]) -> str:
@@ -254,9 +263,9 @@ def _finals(results: Results) -> Grid:
             significant(row["rmse"], 4),
             "" if pd.isna(row["r2"]) else f"{row['r2']:.4f}",
             significant(float(row["mae_raw"]), 4),
-            str(row["kept"] or ""),
+            _words(row["kept"]),
             str(row["epochs"]),
-            str(row["trial_id"]),
+            _words(row["trial_id"]),
             significant(row["trial_val_mae"], 4),
             count(row["peak_memory_mb"]),
         )

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from reports.run_folder import TOLERANCE, FinalRun, ReportError, RunFolder, read_run_folder
+from reports.unrepresented import Unrepresented, unrepresented
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Results:
 
     `runs`: one row per complete final run and split (val, test), errors in `unit`. `predictions`:
     experiment, run_id, model, target, rank, seed, id, split, y_true, y_pred. `curves`: one row per final
-    run and epoch. `trials`: one row per trial. `missing`: seeds without a complete run. `notes`: what a
-    reader should know, in words.
+    run and epoch. `trials`: one row per trial. `missing`: seeds without a complete run. `unrepresented`:
+    models that are without some crystal. `notes`: what a reader should know, in words.
     """
 
     folders: dict[str, RunFolder]
@@ -41,6 +42,7 @@ class Results:
     curves: pd.DataFrame
     trials: pd.DataFrame
     missing: tuple[MissingSeeds, ...]
+    unrepresented: tuple[Unrepresented, ...]
     notes: tuple[str, ...]
 
 
@@ -52,8 +54,8 @@ def load(paths: list[Path]) -> Results:
     _check_same_crystals(folders)
     pairs = [(name, final) for name, folder in folders.items() for final in folder.finals]
     runs = pd.DataFrame(
-        [row for name, final in pairs for row in _run_rows(name, final, folders[name])], columns=RUN_COLUMNS
-    )
+        [row for name, final in pairs for row in _run_rows(name, final)], columns=RUN_COLUMNS
+    ).astype(dict.fromkeys(NUMBERS_OR_NONE, "float64"))
     _check_no_seed_twice(runs)
     predictions = _stack([_tagged(final.predictions, name, final) for name, final in pairs], PREDICTION_TAGS)
     _check_same_truth(predictions)
@@ -66,6 +68,7 @@ def load(paths: list[Path]) -> Results:
             [folder.trials.assign(experiment=name) for name, folder in folders.items()], ["experiment"]
         ),
         missing=tuple(gap for name, folder in folders.items() for gap in _missing_seeds(name, folder)),
+        unrepresented=tuple(each for name, folder in folders.items() for each in unrepresented(name, folder)),
         notes=tuple(note for name, folder in folders.items() for note in _notes(folder)),
     )
 
@@ -73,10 +76,11 @@ def load(paths: list[Path]) -> Results:
 RUN_COLUMNS = [
     "experiment", "run_id", "model", "label", "recipe", "dataset", "target", "unit", "seed", "rank",
     "parameters", "kept",
-    "epochs", "split", "crystals", "mae", "rmse", "r2", "mae_raw", "train_s_per_epoch",
+    "epochs", "split", "crystals", "absent", "mae", "rmse", "r2", "mae_raw", "train_s_per_epoch",
     "predict_ms_per_crystal",
-    "peak_memory_mb", "trial_id", "trial_val_mae",
+    "peak_memory_mb", "trial_id", "trial_val_mae", "floor",
 ]  # fmt: skip
+NUMBERS_OR_NONE = ["parameters", "train_s_per_epoch", "peak_memory_mb", "trial_val_mae"]  # None of a floor
 PREDICTION_TAGS = ["experiment", "run_id", "model", "target", "rank", "seed"]
 
 
@@ -116,7 +120,7 @@ def _check_same_crystals(folders: dict[str, RunFolder]) -> None:
             agree("split", record["dataset"], record["target"], record["split_hash"], where)
 
 
-def _run_rows(name: str, final: FinalRun, folder: RunFolder) -> list[dict[str, object]]:
+def _run_rows(name: str, final: FinalRun) -> list[dict[str, object]]:
     record = final.record
     trial = record["selected_from"]
     shared = {key: record.get(key) for key in RUN_COLUMNS if key in record}
@@ -124,8 +128,10 @@ def _run_rows(name: str, final: FinalRun, folder: RunFolder) -> list[dict[str, o
         shared
         | {
             "experiment": name,
+            "floor": bool(record.get("floor")),
             "split": split,
             "crystals": int((final.predictions["split"] == split).sum()),
+            "absent": final.absent[split],
             "mae_raw": record["metrics"].get(f"{split}_raw", {}).get("mae", np.nan),
             "trial_id": trial["trial_id"],
             "trial_val_mae": trial["val_mae"],
@@ -178,15 +184,17 @@ def _check_same_truth(predictions: pd.DataFrame) -> None:
 def _missing_seeds(name: str, folder: RunFolder) -> list[MissingSeeds]:
     gaps = []
     for target in folder.targets:
-        for model, entry in folder.search["models"].items():
+        expected = [(model, entry["label"], folder.seeds) for model, entry in folder.search["models"].items()]
+        expected += [(key, floor["label"], tuple(floor["seeds"])) for key, floor in folder.floors.items()]
+        for model, label, seeds in expected:
             done = {
                 final.record["seed"]
                 for final in folder.finals
                 if (final.record["model"], final.record["target"], final.record["rank"]) == (model, target, 1)
             }
-            absent = tuple(seed for seed in folder.seeds if seed not in done)
+            absent = tuple(seed for seed in seeds if seed not in done)
             if absent:
-                gaps.append(MissingSeeds(name, target, model, entry["label"], len(folder.seeds), absent))
+                gaps.append(MissingSeeds(name, target, model, label, len(seeds), absent))
     return gaps
 
 
@@ -198,7 +206,9 @@ def _notes(folder: RunFolder) -> list[str]:
     for final in folder.finals:
         record = final.record
         trial = record["selected_from"]
-        if trial["trial_id"] not in validated:
+        if record.get("floor"):
+            pass  # selected from no trial
+        elif trial["trial_id"] not in validated:
             notes.append(
                 f"{record['run_id']}: the trial it was selected from, {trial['trial_id']}, is not in "
                 f"trials.parquet."
@@ -211,7 +221,7 @@ def _notes(folder: RunFolder) -> list[str]:
             )
         for split in ("val", "test"):
             expected = dataset["split"][record["target"]][split]
-            got = int((final.predictions["split"] == split).sum())
+            got = int((final.predictions["split"] == split).sum()) + final.absent[split]
             if got != expected:
                 notes.append(f"{record['run_id']}: predictions for {got} of the {expected} {split} crystals.")
     return notes

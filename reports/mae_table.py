@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reports.comparison import Comparison, compare
+from reports.comparison import Comparison, Rival, beside, compare
 from reports.load import Results
 from reports.published import REGISTRY_KEYS, comparable
-from reports.run_folder import ReportError
+from reports.run_folder import ReportError, RunFolder
 
 CSV_COLUMNS = [
     "model", "dataset", "target", "unit", "split", "mae", "sd", "n_seeds", "run_ids", "params",
@@ -28,6 +28,7 @@ PRINT_COLUMNS = [
     "variant",
     "n_expected",
     "crystals",
+    "absent",
     "train_mad",
     "bold",
 ]
@@ -44,11 +45,12 @@ class Task:
 @dataclass(frozen=True)
 class MaeTable:
     """`frame`: columns CSV_COLUMNS + PRINT_COLUMNS. `comparisons`: the test per task and split; None
-    where there is none.
+    where there is none. `over_floors`: per task and split the best model beside each floor.
     """
 
     frame: pd.DataFrame
     comparisons: dict[tuple[Task, str], Comparison | None]
+    over_floors: dict[tuple[Task, str], tuple[Rival, ...]]
 
     @property
     def tasks(self) -> list[Task]:
@@ -59,13 +61,17 @@ class MaeTable:
         ]
 
     def measured(self, task: Task) -> pd.DataFrame:
-        """The measured rows of one task."""
+        """The measured rows of one task: those of models."""
+        return self._rows(task, "measured")
+
+    def floors(self, task: Task) -> pd.DataFrame:
+        """The rows of one task's floors."""
+        return self._rows(task, "floor")
+
+    def _rows(self, task: Task, kind: str) -> pd.DataFrame:
         frame = self.frame
-        return frame[
-            (frame["kind"] == "measured")
-            & (frame["dataset"] == task.dataset)
-            & (frame["target"] == task.target)
-        ]
+        of_task = (frame["dataset"] == task.dataset) & (frame["target"] == task.target)
+        return frame[of_task & (frame["kind"] == kind)]
 
     @property
     def published(self) -> pd.DataFrame:
@@ -85,9 +91,14 @@ def build(results: Results, published: pd.DataFrame) -> MaeTable:
     rows = [_measured_row(results, runs) for _, runs in chosen.groupby(key, sort=False)]
     comparisons: dict[tuple[Task, str], Comparison | None] = {}
     frame = pd.DataFrame(rows, columns=CSV_COLUMNS + PRINT_COLUMNS)
+    over_floors: dict[tuple[Task, str], tuple[Rival, ...]] = {}
     for (dataset, target, split), group in frame.groupby(["dataset", "target", "split"], sort=False):
-        found = compare(_errors_per_crystal(results, group))
-        comparisons[Task(str(dataset), str(target)), str(split)] = found
+        key_of_test = Task(str(dataset), str(target)), str(split)
+        errors = _errors_per_crystal(results, group)
+        floors = errors.columns.isin(group["candidate"][group["kind"] == "floor"])
+        found = compare(errors.loc[:, ~floors])
+        comparisons[key_of_test] = found
+        over_floors[key_of_test] = beside(errors.loc[:, ~floors], errors.loc[:, floors])
         if found is not None and found.supported:
             frame.loc[group.index[group["candidate"] == found.best], "bold"] = True
     literature = comparable(published, set(frame["model"]), set(frame["target"])).assign(
@@ -103,7 +114,8 @@ def build(results: Results, published: pd.DataFrame) -> MaeTable:
         literature.assign(bold=False).reindex(columns=CSV_COLUMNS + PRINT_COLUMNS),
     ]
     records = [record for part in parts for record in part.to_dict("records")]
-    return MaeTable(_typed(pd.DataFrame(records, columns=CSV_COLUMNS + PRINT_COLUMNS)), comparisons)
+    whole = _typed(pd.DataFrame(records, columns=CSV_COLUMNS + PRINT_COLUMNS))
+    return MaeTable(whole, comparisons, over_floors)
 
 
 def _measured_row(results: Results, runs: pd.DataFrame) -> dict[str, object]:
@@ -111,7 +123,7 @@ def _measured_row(results: Results, runs: pd.DataFrame) -> dict[str, object]:
     name = first["experiment"]
     folder = results.folders[name]
     dataset = folder.search["dataset"]
-    if runs["parameters"].nunique() != 1:
+    if runs["parameters"].nunique(dropna=False) != 1:
         counts = ", ".join(str(count) for count in runs["parameters"])
         raise ReportError(
             f"{name}: {first['model']}: expected one parameter count over the seeds, got {counts}"
@@ -132,20 +144,31 @@ def _measured_row(results: Results, runs: pd.DataFrame) -> dict[str, object]:
         "sd": runs["mae"].std(ddof=1),
         "n_seeds": len(runs),
         "run_ids": " ".join(runs.sort_values("seed")["run_id"]),
-        "params": int(first["parameters"]),
+        "params": None if pd.isna(first["parameters"]) else int(first["parameters"]),
         "train_s_per_epoch": runs["train_s_per_epoch"].mean(),
         "predict_ms_per_crystal": runs["predict_ms_per_crystal"].mean(),
-        "kind": "measured",
+        "kind": "floor" if first["floor"] else "measured",
         "source": None,
         "experiment": name,
-        "candidate": first["label"] if len(results.folders) == 1 else f"{first['label']} ({name})",
+        "candidate": _candidate(first, several=len(results.folders) > 1),
         "recipe": first["recipe"],
         "variant": None,
-        "n_expected": max(len(folder.seeds), len(runs)),
+        "n_expected": max(len(_seeds(folder, first)), len(runs)),
         "crystals": int(first["crystals"]),
+        "absent": int(first["absent"]),
         "train_mad": (dataset["target_stats"].get(first["target"]) or {}).get("train_mad", np.nan),
         "bold": False,
     }
+
+
+def _candidate(run: pd.Series, several: bool) -> str:
+    label = f"{run['label']} (floor)" if run["floor"] else str(run["label"])
+    return f"{label} ({run['experiment']})" if several else label
+
+
+def _seeds(folder: RunFolder, run: pd.Series) -> tuple[int, ...]:
+    floor = folder.floors.get(run["model"]) if run["floor"] else None
+    return tuple(floor["seeds"]) if floor else folder.seeds
 
 
 def _errors_per_crystal(results: Results, group: pd.DataFrame) -> pd.DataFrame:
@@ -164,7 +187,9 @@ def _errors_per_crystal(results: Results, group: pd.DataFrame) -> pd.DataFrame:
 
 
 def _in_order(frame: pd.DataFrame, results: Results) -> pd.DataFrame:
-    """Tasks as they were searched; in each, models by test MAE (validation MAE without a test), val first."""
+    """Tasks as they were searched; in each, models by test MAE (validation MAE without a test), val first,
+    then the floors.
+    """
     key = ["dataset", "target", "experiment", "model"]
     by_test = {
         tuple(row[:-1]): row[-1]
@@ -181,6 +206,7 @@ def _in_order(frame: pd.DataFrame, results: Results) -> pd.DataFrame:
         identity = tuple(row[name] for name in key)
         return (
             tasks.index((row["dataset"], row["target"])),
+            row["kind"] == "floor",
             by_test[identity],
             registry,
             row["experiment"],
@@ -192,7 +218,7 @@ def _in_order(frame: pd.DataFrame, results: Results) -> pd.DataFrame:
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    integers = dict.fromkeys(["n_seeds", "params", "n_expected", "crystals"], "Int64")
+    integers = dict.fromkeys(["n_seeds", "params", "n_expected", "crystals", "absent"], "Int64")
     floats = dict.fromkeys(
         ["mae", "sd", "train_s_per_epoch", "predict_ms_per_crystal", "train_mad"], "float64"
     )

@@ -1,4 +1,4 @@
-"""The four plots of a report, and in words what each of them shows.
+"""Three plots of a report, and in words what each of them shows; the errors have a file of their own.
 
 Every plot function takes frames and a theme and returns a Matplotlib figure; a model has one colour
 everywhere.
@@ -19,6 +19,7 @@ from reports.theme import Theme
 
 WIDTH = 7.4  # inches; the page shows it at most this wide
 MOST_POINTS = 4000  # per parity panel; above it, density is drawn instead of points
+STYLES = ("-", "--", "-.", ":")  # of lines: six models each, since twelve colours are hard to tell apart
 MARKERS = {"complete": "o", "stopped": "v", "running": "s", "failed": "x"}
 
 
@@ -29,68 +30,16 @@ def unit_of(table: MaeTable, task: Task) -> str | None:
 
 def candidates_of(table: MaeTable, task: Task) -> list[tuple[str, str, str]]:
     """(candidate, model, experiment) of a task in table order."""
-    rows = table.measured(task)
+    return named(table.measured(task))
+
+
+def named(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
     return list(dict.fromkeys(zip(rows["candidate"], rows["model"], rows["experiment"], strict=True)))
 
 
-def _chosen(frame: pd.DataFrame, experiment: str, model: str, target: str) -> pd.DataFrame:
+def chosen(frame: pd.DataFrame, experiment: str, model: str, target: str) -> pd.DataFrame:
     match = (frame["experiment"] == experiment) & (frame["model"] == model) & (frame["target"] == target)
     return frame[match & (frame["rank"] == 1)]
-
-
-def errors(results: Results, table: MaeTable, task: Task, theme: Theme) -> Figure:
-    candidates = candidates_of(table, task)
-    figure = Figure(figsize=(WIDTH, 1.25 + 0.55 * len(candidates)))
-    axes = figure.add_subplot()
-    rows = table.measured(task)
-    for position, (candidate, model, experiment) in enumerate(candidates):
-        for split, offset, filled in (("val", -0.14, False), ("test", 0.14, True)):
-            row = rows[(rows["candidate"] == candidate) & (rows["split"] == split)]
-            if row.empty:
-                continue
-            seeds = _chosen(results.runs, experiment, model, task.target)
-            seeds = seeds[seeds["split"] == split]["mae"]
-            colour = theme.colour(model)
-            axes.plot(
-                seeds,
-                [position + 1.8 * offset] * len(seeds),
-                ".",
-                color=colour,
-                alpha=0.45,
-                markersize=5,
-                zorder=2,
-            )
-            axes.errorbar(
-                row["mae"], [position + offset], xerr=row["sd"].fillna(0), fmt="o", color=colour,
-                capsize=3.5, markersize=7.5,
-                markerfacecolor=colour if filled else theme.paper, markeredgewidth=1.6, elinewidth=1.6,
-                zorder=3,
-            )  # fmt: skip
-    for split, filled in (("validation", False), ("test", True)):
-        face = theme.muted if filled else theme.paper
-        axes.plot([], [], "o", color=theme.muted, markerfacecolor=face, markeredgewidth=1.6, label=split)
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.1, handletextpad=0.2)
-    axes.set_yticks(range(len(candidates)), [candidate for candidate, _, _ in candidates])
-    axes.set_ylim(len(candidates) - 0.5, -0.5)
-    axes.grid(axis="y", visible=False)
-    axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(in_unit(f"MAE of {task.target}", unit_of(table, task)))
-    return figure
-
-
-def errors_alt(table: MaeTable, task: Task) -> str:
-    unit = unit_of(table, task)
-    parts = []
-    for candidate, rows in table.measured(task).groupby("candidate", sort=False):
-        values = []
-        for row in rows.to_dict("records"):
-            value, sd = with_sd(row["mae"], row["sd"])
-            values.append(
-                f"{'validation' if row['split'] == 'val' else 'test'} {value}{f' ± {sd}' if sd else ''}"
-            )
-        parts.append(f"{candidate}: {', '.join(values)}")
-    quantity = in_unit(f"mean absolute errors of {task.target}", unit)
-    return f"Dot plot of the {quantity}. {'; '.join(parts)}."
 
 
 def parity(results: Results, table: MaeTable, task: Task, theme: Theme) -> Figure:
@@ -102,7 +51,7 @@ def parity(results: Results, table: MaeTable, task: Task, theme: Theme) -> Figur
     test = results.predictions[(results.predictions["split"] == "test") & (results.predictions["rank"] == 1)]
     rows = table.measured(task)
     for axes, (candidate, model, experiment) in zip(panels, candidates, strict=False):
-        points = _chosen(test, experiment, model, task.target)
+        points = chosen(test, experiment, model, task.target)
         if len(points) > MOST_POINTS:
             axes.hexbin(
                 points["y_true"],
@@ -166,18 +115,30 @@ def parity_alt(table: MaeTable, task: Task) -> str:
 
 
 def learning_curves(results: Results, table: MaeTable, task: Task, theme: Theme) -> Figure:
-    figure = Figure(figsize=(WIDTH, 3.6))
+    candidates = candidates_of(table, task)
+    many = len(candidates) > 5  # then bands are faint, and the legend is no longer inside
+    figure = Figure(figsize=(WIDTH, 4.4 if many else 3.6))
     axes = figure.add_subplot()
-    for index, (candidate, model, experiment) in enumerate(candidates_of(table, task)):
-        curves = _chosen(results.curves, experiment, model, task.target)
+    for index, (candidate, model, experiment) in enumerate(candidates):
+        curves = chosen(results.curves, experiment, model, task.target)
         per_epoch = curves.groupby("epoch")["val_mae"]
-        mean = per_epoch.mean()
-        style = ("-", "--", "-.", ":")[index // len(theme.colours) % 4]
-        axes.plot(mean.index, mean, style, color=theme.colour(model), label=candidate)
+        mean, colour = per_epoch.mean(), theme.colour(model)
+        axes.plot(mean.index, mean, STYLES[index // 6 % len(STYLES)], color=colour, label=candidate)
         axes.fill_between(
-            mean.index, per_epoch.min(), per_epoch.max(), color=theme.colour(model), alpha=0.18, linewidth=0
+            mean.index,
+            per_epoch.min(),
+            per_epoch.max(),
+            color=colour,
+            alpha=0.07 if many else 0.18,
+            linewidth=0,
         )
-    axes.legend(loc="upper right")
+    floors = table.floors(task)
+    for index, row in enumerate(floors[floors["split"] == "val"].itertuples()):
+        axes.axhline(row.mae, color=theme.muted, linestyle=(":", (0, (1, 3)))[index % 2], label=row.candidate)
+    if many:
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.1, handlelength=2.6)
+    else:
+        axes.legend(loc="upper right")
     axes.set_xlabel("epoch")
     axes.set_ylabel(in_unit("validation MAE", unit_of(table, task)))
     axes.set_yscale("log")
@@ -200,12 +161,17 @@ def _plain_log_ticks(axes: Axes) -> None:
 def curves_alt(results: Results, table: MaeTable, task: Task) -> str:
     ends = []
     for candidate, model, experiment in candidates_of(table, task):
-        curves = _chosen(results.curves, experiment, model, task.target)
+        curves = chosen(results.curves, experiment, model, task.target)
         mean = curves.groupby("epoch")["val_mae"].mean()
         ends.append(
             f"{candidate} from {significant(mean.iloc[0])} to {significant(mean.iloc[-1])} in {len(mean)} "
             f"epochs"
         )
+    floors = table.floors(task)
+    ends += [
+        f"{row.candidate} {significant(row.mae)}, a horizontal line"
+        for row in floors[floors["split"] == "val"].itertuples()
+    ]
     return f"Learning curves of the final runs, validation MAE of {task.target}: {'; '.join(ends)}."
 
 

@@ -1,7 +1,7 @@
-"""The MAE table as text: rounded once, then written as Markdown, LaTeX and (unrounded) CSV.
+"""The MAE table as text: rounded once, then written as Markdown and (unrounded) CSV; as LaTeX in `latex`.
 
-Rounding happens in `printed_tables`; the writers below only escape and place its strings, and the HTML page
-uses the same.
+Rounding happens in `printed_tables`; the writers only escape and place its strings, and the HTML page uses
+the same.
 """
 
 import re
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from crystalformer.data.catalog import DATASETS
-from reports.comparison import ALPHA
 from reports.load import Results
 from reports.mae_table import CSV_COLUMNS, MaeTable, Task
 from reports.rounding import count, significant, with_sd
+from reports.table_notes import table_notes
 
 
 @dataclass(frozen=True)
@@ -63,22 +63,25 @@ def printed_tables(table: MaeTable, results: Results) -> list[PrintedTable]:
 
 
 def _measured_table(table: MaeTable, results: Results, task: Task) -> PrintedTable:
-    rows = table.measured(task)
+    rows = pd.concat([table.measured(task), table.floors(task)])
     unit = _text(rows["unit"].iloc[0])
+    incomplete = bool(rows["absent"].any())
     header = (
         "Model",
         "Recipe",
         in_unit("Val MAE", unit),
         in_unit("Test MAE", unit),
+        *(["Predicted crystals"] if incomplete else []),
         "Seeds",
         "Parameters",
         "Training (s/epoch)",
         "Prediction (ms/crystal)",
         "MAD:MAE",
     )
-    printed = tuple(_measured_row(group) for _, group in rows.groupby(["experiment", "model"], sort=False))
+    groups = rows.groupby(["experiment", "model"], sort=False)
+    printed = tuple(_measured_row(group, incomplete) for _, group in groups)
     key = re.sub(r"[^A-Za-z0-9]+", "-", f"{task.dataset}-{task.target}").strip("-")
-    return PrintedTable(key, _title(task), header, printed, _notes(table, results, task, unit))
+    return PrintedTable(key, _title(task), header, printed, table_notes(table, results, task, unit))
 
 
 def _title(task: Task) -> str:
@@ -87,7 +90,7 @@ def _title(task: Task) -> str:
     return f"{task.target} on {task.dataset}" + (f": {label}" if label else "")
 
 
-def _measured_row(group: pd.DataFrame) -> PrintedRow:
+def _measured_row(group: pd.DataFrame, incomplete: bool) -> PrintedRow:
     by_split = {str(row["split"]): row for row in group.to_dict("records")}
     some = by_split.get("test") or by_split["val"]
     errors = [_error(by_split[split]) if split in by_split else Cell("") for split in ("val", "test")]
@@ -100,8 +103,9 @@ def _measured_row(group: pd.DataFrame) -> PrintedRow:
     return PrintedRow(
         label=str(some["candidate"]),
         cells=(
-            Cell(str(some["recipe"] or "-")),
+            Cell(_text(some["recipe"]) or "-"),
             *errors,
+            *([Cell(_predicted(some))] if incomplete else []),
             Cell(str(seeds) if seeds == expected else f"{seeds} of {expected}"),
             Cell(count(some["params"])),
             Cell(significant(some["train_s_per_epoch"])),
@@ -112,46 +116,15 @@ def _measured_row(group: pd.DataFrame) -> PrintedRow:
     )
 
 
+def _predicted(row: dict[str, object]) -> str:
+    """n of m crystals of the test split, or of validation where there is no test."""
+    crystals, absent = int(row["crystals"]), int(row["absent"])  # type: ignore[call-overload]
+    return f"{crystals:,} of {crystals + absent:,}"
+
+
 def _error(row: dict[str, object]) -> Cell:
     value, sd = with_sd(float(row["mae"]), float(row["sd"]))  # type: ignore[arg-type]
     return Cell(value, sd, bool(row["bold"]))
-
-
-def _notes(table: MaeTable, results: Results, task: Task, unit: str | None) -> tuple[str, ...]:
-    rows = table.measured(task)
-    counts = {split: int(group["crystals"].max()) for split, group in rows.groupby("split")}
-    crystals = " and ".join(f"{counts[split]:,} {split}" for split in ("val", "test") if split in counts)
-    notes = [
-        f"Errors over {crystals} crystals: mean ± standard deviation over the seeds. Selection used "
-        f"validation only."
-    ]
-    if rows["candidate"].nunique() > 1:
-        notes.append(
-            "Bold: the lowest error, where a paired t-test over crystals (errors averaged over the seeds, "
-            f"Holm-corrected over the models) gives p < {ALPHA} against each other model; else no bold."
-        )
-    if unit is None:
-        notes.append(f"The data set states no unit for {task.target}: its errors are plain numbers.")
-    mad = rows["train_mad"].dropna()
-    if len(mad):
-        value = f"{significant(mad.iloc[0])}{f' {unit}' if unit else ''}"
-        notes.append(
-            f"MAD:MAE: mean absolute deviation of the training targets ({value}) over test MAE; 1 is a "
-            f"constant guess."
-        )
-    for gap in results.missing:
-        if (
-            gap.target == task.target
-            and results.folders[gap.experiment].search["dataset"]["name"] == task.dataset
-        ):
-            where = f" in {gap.experiment}" if len(results.folders) > 1 else ""
-            seeds = ", ".join(str(seed) for seed in gap.seeds)
-            done = gap.expected - len(gap.seeds)
-            notes.append(
-                f"Missing: {gap.label}{where} has {done} of {gap.expected} final runs (no complete run of "
-                f"seed {seeds})."
-            )
-    return tuple(notes)
 
 
 def _published_table(table: MaeTable) -> PrintedTable:
@@ -217,7 +190,7 @@ def _run_notes(table: PrintedTable) -> list[str]:
 def is_numeric(table: PrintedTable, column: int) -> bool:
     """Whether a column holds numbers (and is set flush right)."""
     return table.header[column].startswith(
-        ("Val", "Test", "Seeds", "Parameters", "Training", "Prediction", "MAD")
+        ("Val", "Test", "Predicted", "Seeds", "Parameters", "Training", "Prediction", "MAD")
     )
 
 
@@ -229,71 +202,3 @@ def _markdown_cell(cell: Cell) -> str:
 def _markdown(text: str) -> str:
     """Plain text that Markdown (and the HTML it may hold) leaves as it is."""
     return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split())).replace("&", "&amp;")
-
-
-def latex_text(tables: list[PrintedTable], empty: str) -> str:
-    """All tables as LaTeX floats with booktabs rules; the sentence `empty` where there is none."""
-    body = "\n".join(_latex_table(table) for table in tables) or f"{_latex(empty)}\n"
-    return f"% Needs \\usepackage{{booktabs}} in the preamble.\n{body}"
-
-
-def _latex_table(table: PrintedTable) -> str:
-    # Sources are sentences; as a paragraph column they wrap.
-    columns = "".join(
-        r"p{0.3\linewidth}" if name == "Source" else "r" if is_numeric(table, column) else "l"
-        for column, name in enumerate(table.header)
-    )
-    lines = [
-        r"\begin{table}",
-        r"\centering\small\setlength{\tabcolsep}{4pt}",
-        rf"\caption{{{_latex(table.title)}.}}",
-        rf"\label{{tab:mae-{table.key}}}",
-        rf"\begin{{tabular}}{{{columns}}}",
-        r"\toprule",
-        *_latex_header(table),
-        r"\midrule",
-        *(
-            " & ".join([_latex(row.label), *(_latex_cell(cell) for cell in row.cells)]) + r" \\"
-            for row in table.rows
-        ),
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\par\smallskip",
-        r"\footnotesize " + " ".join(_latex(note) for note in table.notes),
-        r"\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _latex_header(table: PrintedTable) -> list[str]:
-    """Names on one line, units on a second: side by side they would be wider than a page."""
-    parts = [name.split(" (", 1) for name in table.header]
-    lines = [[part[0] for part in parts]]
-    if any(len(part) > 1 for part in parts):
-        lines.append([f"({part[1]}" if len(part) > 1 else "" for part in parts])
-    return [" & ".join(_latex(text) for text in line) + r" \\" for line in lines]
-
-
-def _latex_cell(cell: Cell) -> str:
-    number, sd = (
-        cell.text.replace(",", "{,}"),
-        cell.sd.replace(",", "{,}"),
-    )  # a bare comma in math is set with a space
-    value = rf"\mathbf{{{number}}}" if cell.bold else number
-    if cell.sd:
-        return rf"${value} \pm {sd}$"
-    return f"${value}$" if cell.bold else _latex(cell.text)
-
-
-LATEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#",
-    "$": r"\$",
-    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "±": r"$\pm$",
-    "[": "{[}",
-}  # fmt: skip
-
-
-def _latex(text: str) -> str:
-    """Plain text that LaTeX sets as it is."""
-    return "".join(LATEX.get(character, character) for character in " ".join(text.split()))

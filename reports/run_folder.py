@@ -43,12 +43,14 @@ class ReportError(ValueError):
 class FinalRun:
     """One configuration retrained with one seed.
 
-    `predictions`: columns id, split (val or test), y_true, y_pred, in the target's unit. `curve`: one row
-    per epoch. `metrics`: {split: {mae, rmse, r2}} recomputed from `predictions`.
+    `predictions`: columns id, split (val or test), y_true, y_pred, in the target's unit. `absent`: split ->
+    number of crystals that the model cannot represent, which have no row. `curve`: one row per epoch.
+    `metrics`: {split: {mae, rmse, r2}} recomputed from `predictions`.
     """
 
     record: dict[str, Any]
     predictions: pd.DataFrame
+    absent: dict[str, int]
     curve: pd.DataFrame
     metrics: dict[str, dict[str, float]]
 
@@ -76,6 +78,11 @@ class RunFolder:
     def targets(self) -> tuple[str, ...]:
         """The targets that were searched (the data set may have more)."""
         return tuple(self.search["dataset"]["split"])
+
+    @property
+    def floors(self) -> dict[str, Any]:
+        """Key -> label, paper and seeds of the floors that stand beside the models."""
+        return dict(self.search.get("floors") or {})
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -165,8 +172,10 @@ def _read_finals(folder: Path) -> tuple[tuple[FinalRun, ...], tuple[Unfinished, 
 
 def _read_final(folder: Path) -> FinalRun:
     record = _read_json(folder / "run.json", RUN_KEYS)
-    predictions = _read_table(folder / "predictions.parquet", PREDICTION_COLUMNS)
-    _check_predictions(predictions, record["run_id"])
+    stored = _read_table(folder / "predictions.parquet", PREDICTION_COLUMNS)
+    _check_predictions(stored, record["run_id"], set(record.get("unrepresented") or ()))
+    predictions = stored[stored["y_pred"].notna()].reset_index(drop=True)
+    absent = {split: int((stored["split"] == split).sum()) for split in ("val", "test")}
     metrics = {}
     for split, rows in predictions.groupby("split"):
         truth, predicted = rows["y_true"].to_numpy(np.float64), rows["y_pred"].to_numpy(np.float64)
@@ -175,11 +184,13 @@ def _read_final(folder: Path) -> FinalRun:
             "rmse": float(rmse(truth, predicted)),
             "r2": float(r2(truth, predicted)),
         }
+        absent[str(split)] -= len(rows)
     _check_metrics(record, metrics)
-    return FinalRun(record, predictions, _read_table(folder / "curve.csv", ("epoch", "val_mae")), metrics)
+    curve = _read_table(folder / "curve.csv", ("epoch", "val_mae"))
+    return FinalRun(record, predictions, absent, curve, metrics)
 
 
-def _check_predictions(predictions: pd.DataFrame, run_id: str) -> None:
+def _check_predictions(predictions: pd.DataFrame, run_id: str, unrepresented: set[str]) -> None:
     strange = sorted(set(predictions["split"]) - {"val", "test"})
     if strange:
         raise ReportError(
@@ -190,7 +201,15 @@ def _check_predictions(predictions: pd.DataFrame, run_id: str) -> None:
     if predictions["id"].duplicated().any():
         twice = predictions["id"][predictions["id"].duplicated()].iloc[0]
         raise ReportError(f"final run {run_id}: predictions.parquet holds crystal {twice!r} more than once")
-    values = predictions[["y_true", "y_pred"]].to_numpy(np.float64)
+    values = predictions[["y_true", "y_pred"]].to_numpy(np.float64, copy=True)
+    excused = predictions["id"].isin(unrepresented).to_numpy()
+    if np.isfinite(values[excused, 1]).any():
+        first = predictions["id"][excused & np.isfinite(values[:, 1])].iloc[0]
+        raise ReportError(
+            f"final run {run_id}: predictions.parquet has a prediction of crystal {first!r}, "
+            "which run.json lists as unrepresented"
+        )
+    values[excused, 1] = 0.0
     if not np.isfinite(values).all():
         bad = predictions["id"][~np.isfinite(values).all(axis=1)]
         raise ReportError(

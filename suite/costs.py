@@ -6,8 +6,10 @@ Time of training is `EpochRecord.seconds` of the loop; the rest is here.
 import resource
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +18,8 @@ from torch import nn
 from crystalformer.data.loader import evaluation_batches
 from crystalformer.training.evaluate import predict
 from crystalformer.training.loop import Trainer
+
+T = TypeVar("T")
 
 
 def timed_predictions(
@@ -31,9 +35,17 @@ def timed_predictions(
     """
     data = trainer.data
     batches = evaluation_batches(rows, trainer.config.batch_size, data.sizes)
+    (order, predicted), seconds = timed(
+        lambda: predict(model, data.make_batch, batches, data.scaler, trainer.device)
+    )
+    return order, predicted, seconds
+
+
+def timed(work: Callable[[], T]) -> tuple[T, float]:
+    """What `work` gives, and the seconds it takes."""
     started = time.perf_counter()
-    order, predicted = predict(model, data.make_batch, batches, data.scaler, trainer.device)
-    return order, predicted, time.perf_counter() - started
+    result = work()
+    return result, time.perf_counter() - started
 
 
 def reset_peak_memory(device: torch.device | str = "cpu") -> None:

@@ -200,9 +200,9 @@ def watching(console: Console, unit: str) -> Iterator[Watcher]:
 
 
 def results_table(path: Path) -> Group:
-    """The measured rows of a report's `mae_table.csv`: a table per data set and target, a line per model."""
+    """The models and floors of a report's `mae_table.csv`: a table per data set and target."""
     with path.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["kind"] == "measured"]
+        rows = [row for row in csv.DictReader(file) if row["kind"] in ("measured", "floor")]
     titles = dict.fromkeys((row["dataset"], row["target"], row["unit"]) for row in rows)
     return Group(*(_target_table(*title, rows) for title in titles))
 
@@ -220,7 +220,9 @@ def _target_table(dataset: str, target: str, unit: str, rows: list[dict[str, str
     for model, by_split in errors.items():
         val, test = (_with_spread(by_split.get(split)) for split in ("val", "test"))
         any_row = next(iter(by_split.values()))
-        table.add_row(model, val, test, any_row["n_seeds"], f"{int(any_row['params']):,}")
+        parameters = f"{int(any_row['params']):,}" if any_row["params"] else "-"
+        name = f"{model} (floor)" if any_row["kind"] == "floor" else model
+        table.add_row(name, val, test, any_row["n_seeds"], parameters)
     return table
 
 

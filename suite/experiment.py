@@ -214,6 +214,7 @@ def _difference(where: str, before: Any, now: Any) -> str:
 
 def facts(space: SearchSpace, data: PreparedData, command: str) -> dict:
     """What `search.json` says of a search before it runs."""
+    from suite.floors import FLOORS, floor_seeds
     from suite.models import MODELS
 
     notes = list(space.notes)
@@ -240,6 +241,15 @@ def facts(space: SearchSpace, data: PreparedData, command: str) -> dict:
             "top": space.final.top,
             "seeds": list(space.final.seeds),
             "epochs": space.final.epochs,
+        },
+        "floors": {
+            key: {
+                "label": floor.label,
+                "paper": floor.paper,
+                "seeds": list(floor_seeds(floor, space.final.seeds)),
+            }
+            for key, floor in FLOORS.items()
+            if space.final.floors
         },
         "notes": notes,
         "provenance": provenance(),

@@ -9,9 +9,12 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -22,8 +25,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from crystalformer import metrics
-from crystalformer.data.splits import load_split
-from suite.costs import peak_memory_mb, reset_peak_memory, timed_predictions
+from crystalformer.data.array_store import ArrayStore
+from crystalformer.data.splits import Split, load_split
+from suite.costs import peak_memory_mb, reset_peak_memory, timed, timed_predictions
 from suite.progress import Watcher
 from suite.provenance import provenance
 from suite.records import read_json, write_json
@@ -41,6 +45,9 @@ class FinalJob:
     selected_from: dict  # trial_id, val_mae
     rank: int  # 1: the best configuration of its model
 
+    files: ClassVar[tuple[str, ...]] = ("curve.csv", "model.safetensors")  # beside record and predictions
+    done: ClassVar[str] = "retrained and evaluated"
+
     @property
     def folder(self) -> Path:
         """Where the finished run lies."""
@@ -54,7 +61,7 @@ class FinalJob:
             rows = parquet.read_metadata(self.folder / "predictions.parquet").num_rows
         except (OSError, ValueError, pa.ArrowException):
             return False
-        others = all((self.folder / name).is_file() for name in ("curve.csv", "model.safetensors"))
+        others = all((self.folder / name).is_file() for name in self.files)
         whole = isinstance(record, dict) and record.get("status") == "complete" and rows > 0
         return whole and others and record.get("run_id") == self.task.run_id
 
@@ -72,57 +79,129 @@ def run_final(job: FinalJob, device: str = "cpu") -> None:
     while not run.trainer.finished:
         run.step()
     folder = Path(job.task.folder)
-    evaluation = _evaluate(run)
-    evaluation.predictions.to_parquet(folder / "predictions.parquet", index=False)
+    averaged = run.trainer.average is not None
+    evaluation = evaluate(
+        run.store,
+        job.task,
+        kept=_predictor(run, run.trainer.kept_model),
+        raw=_predictor(run, run.trainer.model) if averaged else None,
+        failures=run.failures,
+    )
     weights = {name: tensor.contiguous() for name, tensor in run.trainer.kept_model.state_dict().items()}
     save_file(
         weights, folder / "model.safetensors", metadata={"config": json.dumps(job.task.resolved_config())}
     )
-    write_json(folder / "run.json", _record(job, run, evaluation))
+    record = _record(job, run, evaluation)
     run.close()
     job.task.checkpoint.unlink(missing_ok=True)
     (folder / ".lock").unlink(missing_ok=True)
+    publish(job, evaluation, record)
+
+
+def publish(job: FinalJob, evaluation: "Evaluation", record: dict) -> None:
+    """Put predictions and record beside the run's other files, and the whole folder in its place."""
+    folder = Path(job.task.folder)
+    evaluation.predictions.to_parquet(folder / "predictions.parquet", index=False)
+    write_json(folder / "run.json", record)
     shutil.rmtree(job.folder, ignore_errors=True)
     os.replace(folder, job.folder)
 
 
+Predictor = Callable[[np.ndarray], np.ndarray]  # store rows -> predictions in the target's unit
+
+
 @dataclass(frozen=True)
-class _Evaluation:
-    predictions: pd.DataFrame  # id, split, y_true, y_pred of the kept weights
-    metrics: dict[
-        str, dict[str, float | None]
-    ]  # val, test and, where weights were averaged, val_raw, test_raw
-    seconds: float  # of predicting with the kept weights
+class Evaluation:
+    """What the predictions of validation and test come to.
+
+    Attributes:
+        predictions: id, split, y_true, y_pred of the kept weights; NaN where there is no prediction.
+        metrics: val, test and, where weights were averaged, val_raw, test_raw: over what was predicted.
+        missing: train, val, test -> number of crystals that the model cannot represent.
+        unrepresented: the ids of those crystals -> why.
+        seconds: of predicting with the kept weights.
+        read_at: when the test split was opened.
+    """
+
+    predictions: pd.DataFrame
+    metrics: dict[str, dict[str, float | None]]
+    missing: dict[str, int]
+    unrepresented: dict[str, str]
+    seconds: float
     read_at: str
 
+    @property
+    def predict_ms_per_crystal(self) -> float:
+        return 1000 * self.seconds / int(self.predictions["y_pred"].notna().sum())
 
-def _evaluate(run: TrialRun) -> _Evaluation:
-    """Predict validation and test; the test split is opened here and nowhere else."""
-    split = load_split(run.store, run.task.split)
+
+def evaluate(
+    store: ArrayStore,
+    task: TrialTask,
+    kept: Predictor,
+    raw: Predictor | None = None,
+    failures: Mapping[int, str] | None = None,
+) -> Evaluation:
+    """Predict validation and test; the test split is opened here and nowhere else.
+
+    Args:
+        store: the crystals.
+        task: says which split and target.
+        kept: predicts with what the run keeps.
+        raw: predicts with the last step's weights, where those kept are an average.
+        failures: store row -> why there is no prediction of it.
+    """
+    split = load_split(store, task.split)
     read_at = datetime.now(UTC).isoformat()
+    values, failures = np.asarray(store.targets[task.target]), failures or {}
     frames, results, seconds = [], {}, 0.0
     for part, ids in (("val", split.val), ("test", split.test)):
-        rows = run.store.rows(ids)
-        frame, taken = _predictions(run, run.trainer.kept_model, rows)
+        rows = store.rows(ids)
+        known = np.array([int(row) not in failures for row in rows])
+        y_pred, taken = timed(partial(_predicted, kept, rows, known))
         seconds += taken
-        results[part] = _metrics(frame)
-        frames.append(frame.assign(split=part))
-        if run.trainer.average is not None:
-            results[f"{part}_raw"] = _metrics(_predictions(run, run.trainer.model, rows)[0])
-    columns = ["id", "split", "y_true", "y_pred"]
-    return _Evaluation(pd.concat(frames, ignore_index=True)[columns], results, seconds, read_at)
+        frames.append(pd.DataFrame({"id": ids, "split": part, "y_true": values[rows], "y_pred": y_pred}))
+        if known.any():
+            results[part] = _metrics(values[rows][known], y_pred[known])
+            if raw is not None:
+                results[f"{part}_raw"] = _metrics(values[rows][known], raw(rows[known]))
+    absent = _absent(store, split, failures)
+    return Evaluation(
+        predictions=pd.concat(frames, ignore_index=True),
+        metrics=results,
+        missing={part: len(reasons) for part, reasons in absent.items()},
+        unrepresented={id_: reason for reasons in absent.values() for id_, reason in reasons.items()},
+        seconds=seconds,
+        read_at=read_at,
+    )
 
 
-def _predictions(run: TrialRun, model: nn.Module, rows: np.ndarray) -> tuple[pd.DataFrame, float]:
-    """Predictions beside the true values, and the seconds of predicting."""
-    order, predicted, seconds = timed_predictions(run.trainer, model, rows)
-    ids = [run.store.ids[row] for row in order]
-    values = {"id": ids, "y_true": run.data.values[order], "y_pred": predicted[:, 0]}
-    return pd.DataFrame(values), seconds
+def _predicted(predictor: Predictor, rows: np.ndarray, known: np.ndarray) -> np.ndarray:
+    y_pred = np.full(len(rows), np.nan)
+    if known.any():
+        y_pred[known] = predictor(rows[known])
+    return y_pred
 
 
-def _metrics(frame: pd.DataFrame) -> dict[str, float | None]:
-    y_true, y_pred = frame["y_true"].to_numpy(), frame["y_pred"].to_numpy()
+def _absent(store: ArrayStore, split: Split, failures: Mapping[int, str]) -> dict[str, dict[str, str]]:
+    """Per part of the split: id -> reason of the crystals without a prediction."""
+    reasons = {store.ids[row]: reason for row, reason in failures.items()}
+    parts = {"train": split.train, "val": split.val, "test": split.test}
+    return {part: {id_: reasons[id_] for id_ in ids if id_ in reasons} for part, ids in parts.items()}
+
+
+def _predictor(run: TrialRun, model: nn.Module) -> Predictor:
+    """Predicts with the model, in batches of bounded memory."""
+
+    def predicted(rows: np.ndarray) -> np.ndarray:
+        order, values, _ = timed_predictions(run.trainer, model, rows)
+        of_row = dict(zip(order.tolist(), values[:, 0], strict=True))
+        return np.array([of_row[row] for row in rows.tolist()])
+
+    return predicted
+
+
+def _metrics(y_true: np.ndarray, y_pred: np.ndarray) -> dict[str, float | None]:
     r2 = metrics.r2(y_true, y_pred)
     return {
         "mae": metrics.mae(y_true, y_pred),
@@ -131,8 +210,9 @@ def _metrics(frame: pd.DataFrame) -> dict[str, float | None]:
     }
 
 
-def _record(job: FinalJob, run: TrialRun, evaluation: _Evaluation) -> dict:
-    task, curve = job.task, read_curve(job.task.curve)
+def shared_record(job: FinalJob, store: ArrayStore, evaluation: Evaluation) -> dict:
+    """What `run.json` says of any final run: what it was, and how good it is."""
+    task = job.task
     return {
         "run_id": task.run_id,
         "status": "complete",
@@ -141,7 +221,7 @@ def _record(job: FinalJob, run: TrialRun, evaluation: _Evaluation) -> dict:
         "paper": job.paper,
         "recipe": task.recipe,
         "dataset": job.dataset,
-        "dataset_digest": run.store.digest,
+        "dataset_digest": store.digest,
         "split_hash": task.split,
         "target": task.target,
         "unit": task.unit,
@@ -150,17 +230,25 @@ def _record(job: FinalJob, run: TrialRun, evaluation: _Evaluation) -> dict:
         **task.facts(),
         "selected_from": job.selected_from,
         "rank": job.rank,
+        "metrics": evaluation.metrics,
+        "missing": evaluation.missing,
+        "unrepresented": evaluation.unrepresented,
+        "predict_ms_per_crystal": evaluation.predict_ms_per_crystal,
+        "test_read_at": evaluation.read_at,
+        "provenance": provenance(),
+    }
+
+
+def _record(job: FinalJob, run: TrialRun, evaluation: Evaluation) -> dict:
+    curve = read_curve(job.task.curve)
+    return shared_record(job, run.store, evaluation) | {
         "parameters": run.parameters,
         "kept": "raw" if run.trainer.average is None else "averaged",
         "epochs": run.trainer.epoch,
-        "metrics": evaluation.metrics,
         "train_s_per_epoch": float(np.mean([float(row["seconds"]) for row in curve])),
-        "predict_ms_per_crystal": 1000 * evaluation.seconds / len(evaluation.predictions),
         "peak_memory_mb": peak_memory_mb(run.trainer.device),
         "seconds": run.seconds,
         "threads": torch.get_num_threads(),
-        "test_read_at": evaluation.read_at,
-        "provenance": provenance(),
     }
 
 
@@ -187,4 +275,4 @@ class CurveFollower:
             self._watcher.ended(job.task.run_id, "failed", failure, None)
             return
         value = read_json(job.folder / "run.json")["metrics"]["val"]["mae"]
-        self._watcher.ended(job.task.run_id, "complete", "retrained and evaluated", value)
+        self._watcher.ended(job.task.run_id, "complete", job.done, value)

@@ -192,8 +192,9 @@ class TrialLedger:
             state: complete, stopped or failed.
             ended: why it ended, for people.
             result: epochs, val_mae, val_mae_raw, seconds, parameters, predict_ms_per_crystal, recipe, config,
-                infeasible, images_radius, truncation_bound (what is known of them); the objectives of a
-                complete trial.
+                infeasible, images_radius, truncation_bound, and missing, the number of training and
+                validation crystals that the model cannot represent (what is known of them); the objectives
+                of a complete trial.
 
         Raises:
             ValueError: a complete or stopped trial has no finite `val_mae`.
@@ -239,7 +240,7 @@ class TrialLedger:
             "number": trial.number,
             "target": target,
             "model": assignment.model,
-            "recipe": self.space.models[assignment.model].recipe,
+            "recipe": self.space.models[assignment.model].recipe_of(assignment.params),
             "state": _STATES[trial.state],
             "val_mae": math.nan
             if trial.state == TrialState.FAIL
@@ -249,6 +250,7 @@ class TrialLedger:
             "seconds": known.get("seconds", math.nan),
             "parameters": known.get("parameters"),
             "predict_ms_per_crystal": known.get("predict_ms_per_crystal", math.nan),
+            "missing": known.get("missing", 0),
             "ended": known.get("ended", ""),
             "seed": assignment.seed,
             "config": known.get("config", ""),

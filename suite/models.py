@@ -1,11 +1,18 @@
-"""`MODELS`: the one registry. A baseline brings its own entry; here it is a line."""
+"""`MODELS`: the one registry. A baseline brings its own entry; here it is a line.
 
+
+`python -m suite.models` prints it, with `--json` as a list of objects. Exit codes as in `suite.search`.
+"""
+
+import json
 import math
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
+from rich.console import Console
 
 from baselines import alignn, cgcnn, gatgnn, m3gnet, matformer, megnet, potnet, schnet
 from crystalformer.data.array_store import ArrayStore
@@ -16,11 +23,10 @@ from crystalformer.entry import ModelEntry
 from crystalformer.model.config import CrystalformerConfig, CrystalFramerConfig
 from crystalformer.model.crystalformer import Crystalformer
 from crystalformer.training.config import TrainConfig
+from suite.command_line import DONE, OneLineParser
+from suite.registry_table import parameter_count, registry_rows, registry_table
 
-
-def parameter_count(module: nn.Module) -> int:
-    """Number of trainable parameters."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+__all__ = ["MODELS", "ModelEntry", "main", "parameter_count"]
 
 
 def _batches(store: ArrayStore, scaled_targets: np.ndarray, config: Any, cache: Path) -> CrystalBatches:
@@ -85,3 +91,18 @@ MODELS: dict[str, ModelEntry] = {
         potnet.ENTRY,
     )
 }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the registry; returns the exit code."""
+    parser = OneLineParser(prog="python -m suite.models", description="Print the registry of models.")
+    parser.add_argument("--json", action="store_true", help="as a list of objects instead of a table")
+    if parser.parse_args(arguments).json:
+        print(json.dumps(registry_rows(MODELS), indent=2, ensure_ascii=False))
+    else:
+        Console().print(registry_table(MODELS))
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-_PACKAGES = ("crystalformer-suite", "torch", "numpy", "ray", "optuna", "pymatgen", "pandas")
+_PACKAGES = ("crystalformer-suite", "torch", "numpy", "ray", "optuna", "pymatgen", "pandas", "scikit-learn")
 
 
 def provenance() -> dict:

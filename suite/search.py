@@ -11,10 +11,11 @@ import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from suite.command_line import DONE, FAILED, INTERRUPTED, WRONG_INPUT, OneLineParser
 from suite.interrupts import interruptible
 from suite.ray_address import check_address
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from suite.experiment import Experiment
     from suite.prepare import PreparedData
     from suite.space.search_space import SearchSpace
-
-DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -129,15 +128,8 @@ def _overrides(options: argparse.Namespace) -> list[str]:
     return overrides
 
 
-class _Parser(argparse.ArgumentParser):
-    """Errors of the command line in one line, like all others."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(WRONG_INPUT, f"{self.prog}: {message}; --help lists the flags\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m suite.search", description=__doc__.split("\n\n")[0])
+    parser = OneLineParser(prog="python -m suite.search", description=__doc__.split("\n\n")[0])
     parser.add_argument("--space", type=Path, required=True, metavar="FILE", help="the search space (YAML)")
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), metavar="DIR", help="results (default: runs)"

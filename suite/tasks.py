@@ -9,6 +9,7 @@ from pathlib import Path
 
 from suite.experiment import Experiment
 from suite.final import FinalJob, run_id
+from suite.floors import FLOORS, FloorJob, floor_seeds
 from suite.ledger import Assignment, ranked
 from suite.models import MODELS
 from suite.records import write_json
@@ -27,15 +28,17 @@ def trial_task(experiment: Experiment, target: str, assignment: Assignment) -> T
     cells = hparam_cells(assignment.model, assignment.params, model.domains)
     folder = f"trials/{assignment.trial_id}"
     log = f"{assignment.trial_id}-{assignment.model}"
-    return _task(
-        experiment, target, assignment.model, config, assignment.seed, assignment.trial_id, folder, log, cells
-    )
+    recipe = model.recipe_of(assignment.params)
+    name, seed = assignment.trial_id, assignment.seed
+    return _task(experiment, target, assignment.model, config, recipe, seed, name, folder, log, cells)
 
 
 def final_jobs(experiment: Experiment) -> list[FinalJob]:
-    """The final runs as the trials stand now: the best configurations of each model, over the seeds."""
+    """The final runs as the trials stand now: the best configurations of each model, over the seeds, and
+    the floors of each target that has one.
+    """
     space = experiment.space
-    jobs = []
+    jobs: list[FinalJob] = []
     for target in experiment.ledgers:
         for key in space.models:
             for rank, (row, config) in enumerate(_best(experiment, target, key), start=1):
@@ -43,10 +46,24 @@ def final_jobs(experiment: Experiment) -> list[FinalJob]:
                 for seed in space.final.seeds:
                     name = run_id(key, experiment.data.store.name, target, seed, config)
                     place = (f"final/.{name}", f"final/{name}")
-                    task = _task(experiment, target, key, config, seed, name, *place, {})
+                    task = _task(experiment, target, key, config, row["recipe"], seed, name, *place, {})
                     entry, dataset = MODELS[key], experiment.data.store.name
                     jobs.append(FinalJob(task, entry.label, entry.paper, dataset, selected, rank))
-    return jobs
+    targets = dict.fromkeys(job.task.target for job in jobs)
+    return jobs + [job for target in targets for job in _floor_jobs(experiment, target)]
+
+
+def _floor_jobs(experiment: Experiment, target: str) -> Iterator[FloorJob]:
+    """The floors of a target, where the search space wants them; they come from no trial."""
+    final, dataset = experiment.space.final, experiment.data.store.name
+    for floor in FLOORS.values() if final.floors else ():
+        config = {"model": floor.config, "train": {"epochs": 0}}
+        for seed in floor_seeds(floor, final.seeds):
+            name = run_id(floor.key, dataset, target, seed, config)
+            place = (f"final/.{name}", f"final/{name}")
+            task = _task(experiment, target, floor.key, config, None, seed, name, *place, {})
+            selected = {"trial_id": None, "val_mae": None}
+            yield FloorJob(task, floor.label, floor.paper, dataset, selected, 1)
 
 
 def arrange_final_runs(experiment: Experiment, jobs: list[FinalJob]) -> None:
@@ -99,6 +116,7 @@ def _task(
     target: str,
     model: str,
     config: dict,
+    recipe: str | None,
     seed: int,
     name: str,
     folder: str,
@@ -111,7 +129,7 @@ def _task(
         model=model,
         model_config=config["model"],
         train_config=config["train"],
-        recipe=experiment.space.models[model].recipe,
+        recipe=recipe,
         seed=seed,
         target=target,
         unit=data.units[target],

@@ -42,7 +42,7 @@ class TrialTask:
     model: str
     model_config: dict
     train_config: dict
-    recipe: str
+    recipe: str | None  # None: a floor, which is not trained
     seed: int
     target: str
     unit: str | None
@@ -78,8 +78,15 @@ class TrialTask:
         return {name: getattr(self, name) for name in names}
 
 
+class NothingToTrainOn(ValueError):
+    """The model can represent no crystal of the training or of the validation split."""
+
+
 class TrialRun:
     """A task in progress: each `step()` trains one epoch and returns its record.
+
+    Crystals that the model cannot represent take no part, and are counted: `failures` has the reason of each
+    such row of the store, `missing` how many of training and validation there are.
 
     After a restart the first step gives the record of the checkpoint's epoch once more, without training,
     since whoever decides about the run may not have seen it.
@@ -171,15 +178,33 @@ class TrialRun:
         split = load_split(self.store, self.task.split).without_test()
         train = self.store.rows(split.train)
         values = np.asarray(self.store.targets[self.task.target])
+        # Of all training crystals: every model sees the same targets, whatever it can represent.
         scaler = TargetScaler.fit(values[train][:, None], self.task.unit)
+        if not TrainConfig(**self.task.train_config).scale_targets:
+            scaler = TargetScaler.identity(scaler.units)
+        make_batch = batches(scaler.scale(values[:, None]))
+        self.failures = make_batch.failures
+        self.missing: dict[str, int] = {}
         return TrainingData(
-            make_batch=batches(scaler.scale(values[:, None])),
-            train=train,
-            val=self.store.rows(split.val),
+            make_batch=make_batch,
+            train=self._represented("train", train),
+            val=self._represented("val", self.store.rows(split.val)),
             values=values,
             sizes=self.store.sizes,
             scaler=scaler,
         )
+
+    def _represented(self, part: str, rows: np.ndarray) -> np.ndarray:
+        """The rows of a split of which the model has a batch; the others are counted."""
+        kept = rows[[int(row) not in self.failures for row in rows]]
+        self.missing[part] = len(rows) - len(kept)
+        if not len(kept):
+            first = int(rows[0])
+            raise NothingToTrainOn(
+                f"{part} crystals: expected at least one that {self.task.model} can represent, got none of "
+                f"{len(rows)}; crystal {self.store.ids[first]}: {self.failures[first]}"
+            )
+        return kept
 
 
 def read_curve(path: Path) -> list[dict[str, str]]:

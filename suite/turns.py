@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from suite.sampling.grid import grid_size
-from suite.space.model_blocks import ModelSpace
+from suite.space.model_space import ModelSpace
 from suite.space.scalars import Scalar
 from suite.space.search_space import SearchSpace
 

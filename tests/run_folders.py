@@ -1,16 +1,15 @@
 """Run folders as a search leaves them, with random predictions, for the tests of the reports."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from final_folders import write_final, write_json
+from model_labels import LABELS, PARAMETERS
 
-LABELS = {"crystalformer": "Crystalformer", "cgcnn": "CGCNN", "schnet": "SchNet", "alignn": "ALIGNN"}
-PARAMETERS = {"crystalformer": 853_505, "cgcnn": 96_641, "schnet": 155_905, "alignn": 4_026_753}
 UNIT = "log10(GPa)"
 
 
@@ -36,6 +35,8 @@ class RunFolderMaker:
     ranks: int = 1
     notes: tuple[str, ...] = ()
     failures: tuple[dict[str, str], ...] = ()
+    unrepresented: dict[str, int] = field(default_factory=dict)  # model -> so many of each split
+    floors: dict[str, float] = field(default_factory=dict)  # as errors; "mean" has one seed
 
     def write(self, folder: Path, finals: bool = True) -> Path:
         """Writes the run folder and returns it; without its final runs where `finals` is false."""
@@ -53,7 +54,13 @@ class RunFolderMaker:
                     for rank in range(1, self.ranks + 1):
                         for seed in self.seeds:
                             self._final(folder, target, model, rank, seed)
+                for floor, error in self.floors.items():
+                    for seed in self._floor_seeds(floor):
+                        self._floor(folder, target, floor, seed, error)
         return folder
+
+    def _floor_seeds(self, floor: str) -> tuple[int, ...]:
+        return self.seeds[:1] if floor == "mean" else self.seeds
 
     def truth(self, target: str) -> pd.DataFrame:
         """The labels, one row per validation and test crystal."""
@@ -96,6 +103,14 @@ class RunFolderMaker:
             },
             "budget": {"trials": self.trials, "epochs": self.epochs, "hours": None},
             "final": {"top": self.ranks, "seeds": list(self.seeds), "epochs": self.epochs},
+            "floors": {
+                floor: {
+                    "label": LABELS[floor],
+                    "paper": f"{LABELS[floor]}, a paper (2001)",
+                    "seeds": list(self._floor_seeds(floor)),
+                }
+                for floor in self.floors
+            },
             "notes": list(self.notes),
             "failures": list(self.failures),
             "provenance": {
@@ -154,6 +169,10 @@ class RunFolderMaker:
         table = self.truth(target)
         scale = self.errors[model] * np.sqrt(np.pi / 2) * (0.9 + 0.1 * rank)
         table["y_pred"] = table["y_true"] + rng.normal(0, scale, len(table))
+        number = self.unrepresented.get(model, 0)
+        absent = table.groupby("split")["id"].tail(number) if number else pd.Series(dtype=str)
+        table.loc[table["id"].isin(absent), "y_pred"] = np.nan
+        train_absent = [f"train-{n}" for n in range(number)]
         write_final(
             folder / "final" / self.run_id(target, model, seed, rank),
             table,
@@ -184,10 +203,47 @@ class RunFolderMaker:
                 "seconds": 20.0,
                 "test_read_at": "2025-06-01T10:07:00+00:00",
                 "status": "complete",
+                "missing": dict.fromkeys(("train", "val", "test"), number),
+                "unrepresented": {id_: f"reason {n % 2}" for n, id_ in enumerate([*train_absent, *absent])},
                 "provenance": {"commit": "0123456789abcdef", "dirty": False},
             },
             self.epochs,
         )
+
+    def _floor(self, folder: Path, target: str, floor: str, seed: int, error: float) -> None:
+        """A floor, as `suite.floors` leaves it: no trial, no parameters, no epochs."""
+        table = self.truth(target)
+        spread = np.random.default_rng([seed, len(floor)]).normal(0, error * np.sqrt(np.pi / 2), len(table))
+        table["y_pred"] = 1.9 if floor == "mean" else table["y_true"] + spread
+        record = {
+            "run_id": self.run_id(target, floor, seed),
+            "model": floor,
+            "label": LABELS[floor],
+            "paper": "",
+            "recipe": None,
+            "dataset": self.dataset,
+            "dataset_digest": self.digest,
+            "split_hash": self.split_hash,
+            "target": target,
+            "unit": self.targets[target],
+            "seed": seed,
+            "config": {"model": {}, "train": {"epochs": 0}},
+            "selected_from": {"trial_id": None, "val_mae": None},
+            "rank": 1,
+            "floor": True,
+            "parameters": None,
+            "kept": None,
+            "epochs": 0,
+            "train_s_per_epoch": None,
+            "predict_ms_per_crystal": 0.02,
+            "peak_memory_mb": 300.0,
+            "seconds": 1.0,
+            "status": "complete",
+            "missing": dict.fromkeys(("train", "val", "test"), 0),
+            "unrepresented": {},
+            "provenance": {"commit": "0123456789abcdef", "dirty": False},
+        }
+        write_final(folder / "final" / record["run_id"], table, record, epochs=0)
 
     def _validated(self, folder: Path, target: str, model: str, rank: int) -> float:
         trials = pd.read_parquet(folder / "trials.parquet")
@@ -202,53 +258,3 @@ def _of_crystalformer(number: int, rng: np.random.Generator) -> dict[str, Any]:
         "images_radius": 6.5,
         "truncation_bound": bound,
     }
-
-
-def write_final(folder: Path, predictions: pd.DataFrame, record: dict[str, Any], epochs: int) -> None:
-    """Writes one final run; the metrics of run.json are those of `predictions`, by formulas of our own."""
-    folder.mkdir(parents=True)
-    predictions.to_parquet(folder / "predictions.parquet", index=False)
-    metrics = {}
-    for split, rows in predictions.groupby("split"):
-        error = (rows["y_true"] - rows["y_pred"]).to_numpy()
-        centred = (rows["y_true"] - rows["y_true"].mean()).to_numpy()
-        metrics[str(split)] = {
-            "mae": float(np.abs(error).mean()),
-            "rmse": float(np.sqrt((error**2).mean())),
-            "r2": float(1 - (error**2).sum() / (centred**2).sum()),
-        }
-    if record["kept"] == "averaged":
-        metrics |= {
-            f"{split}_raw": {name: value * 1.02 for name, value in metrics[split].items()}
-            for split in ("val", "test")
-        }
-    write_json(folder / "run.json", record | {"metrics": metrics})
-    steps = np.arange(1, epochs + 1)
-    errors = metrics["val"]["mae"] * (1 + 2.5 * np.exp(-steps / 1.5))
-    pd.DataFrame(
-        {
-            "epoch": steps,
-            "train_mae": errors * 0.8,
-            "val_mae": errors,
-            "val_mae_raw": errors * 1.02,
-            "lr": 1e-3,
-            "grad_norm": 1.0,
-            "crystals_per_s": 500.0,
-            "seconds": steps * 2.5,
-        }
-    ).to_csv(folder / "curve.csv", index=False)
-
-
-def write_json(path: Path, record: dict[str, Any]) -> None:
-    """Writes one JSON file."""
-    path.write_text(json.dumps(record, indent=1), encoding="utf-8")
-
-
-def edit_json(path: Path, **changes: Any) -> None:
-    """Changes top-level keys of a JSON file."""
-    write_json(path, json.loads(path.read_text(encoding="utf-8")) | changes)
-
-
-def final_folders(run: Path, model: str) -> Iterable[Path]:
-    """The final runs of one model, in order of their names."""
-    return sorted((run / "final").glob(f"{model}-*"))

@@ -28,6 +28,8 @@ def loaded_modules(statement: str) -> set[str]:
         ("reports.__main__", {"torch", "ray", "pymatgen", "optuna"}),
         ("suite.trial", {"ray", "optuna", "pymatgen"}),
         ("suite.final", {"ray", "optuna", "pymatgen"}),
+        ("suite.floors", {"ray", "optuna", "pymatgen", "sklearn"}),
+        ("suite.models", {"ray", "optuna", "pymatgen", "pandas", "sklearn"}),
         ("suite.search", {"ray", "torch", "optuna", "pymatgen", "pandas"}),
         ("suite.space.search_space", {"ray", "torch", "pymatgen"}),
         ("crystalformer.data.array_store", {"torch", "pymatgen"}),

@@ -61,6 +61,11 @@ class TargetScaler:
         each = (units,) * array.shape[1] if units is None or isinstance(units, str) else tuple(units)
         return cls(means=tuple(means.tolist()), stds=tuple(stds.tolist()), units=each)
 
+    @classmethod
+    def identity(cls, units: tuple[str | None, ...]) -> Self:
+        """Leaves targets as they are, one per unit."""
+        return cls(means=(0.0,) * len(units), stds=(1.0,) * len(units), units=units)
+
     def scale(self, values: np.ndarray) -> np.ndarray:
         """(y - mean) / std for values of shape (..., targets); NaN stays NaN."""
         return (self._checked(values) - np.array(self.means)) / np.array(self.stds)

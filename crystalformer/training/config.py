@@ -23,14 +23,18 @@ class TrainConfig:
     epochs: int = 500
     batch_size: int = 128
     lr: float = 5e-4
-    loss: Literal["l1", "mse", "smooth_l1"] = "l1"  # on targets scaled by training statistics
+    loss: Literal["l1", "mse", "smooth_l1"] = "l1"  # on targets as `scale_targets` says
+    scale_targets: bool = True  # by mean and standard deviation of the training targets; False: in their unit
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     beta1: float = 0.9  # of Adam; the momentum of SGD
     beta2: float = 0.98
     weight_decay: float = 1e-5  # not applied to biases
+    decay_norms: bool = True  # whether it is applied to the weights of normalisation layers
     schedule: Literal["inverse_sqrt", "constant", "one_cycle", "linear", "step"] = "inverse_sqrt"
     schedule_steps: int = 4000  # T of inverse_sqrt: lr sqrt(T / (T + t)) in step t
     warmup: float = 0.3  # of one_cycle: the part of all steps in which the rate grows
+    # of one_cycle: beta1 goes from 0.95 to 0.85 while the rate grows, and back; False: it stays
+    cycle_momentum: bool = True
     lr_end: float = 0.0  # of linear: the rate after the last step
     milestone: int = 0  # of step: the epoch from which on the rate is lr times step_factor; 0: never
     step_factor: float = 0.1
@@ -76,6 +80,11 @@ class TrainConfig:
         if self.swa_epochs is None:
             return 0 if self.ema_decay else self.epochs // 10
         return self.swa_epochs
+
+    @property
+    def cycles_momentum(self) -> bool:
+        """Whether beta1 changes from step to step."""
+        return self.schedule == "one_cycle" and self.cycle_momentum
 
     def averages(self, epoch: int) -> bool:
         """Whether the weights of this epoch, counted from 0, enter an average."""

@@ -22,7 +22,7 @@ from crystalformer.training.averaging import WeightAverage
 from crystalformer.training.config import TrainConfig
 from crystalformer.training.device_steps import DeviceSteps, resident
 from crystalformer.training.evaluate import predict
-from crystalformer.training.optimizers import build_optimizer, learning_rate
+from crystalformer.training.optimizers import build_optimizer, learning_rate, momentum, set_step
 
 _LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": F.l1_loss,
@@ -130,8 +130,13 @@ class Trainer:
         first = self.epoch * self.steps_per_epoch
         rates = [learning_rate(self.config, first + t, self.steps_per_epoch) for t in range(len(order))]
         self.model.train()
-        train = self._train if self._device_steps is None else self._train_on_device
-        train_mae, norm = train(order, rates, self._take_average if averaging else _nothing)
+        after = self._take_average if averaging else _nothing
+        if self._device_steps is None:
+            momenta = [momentum(self.config, first + t, self.steps_per_epoch) for t in range(len(order))]
+            steps = list(zip(order, rates, momenta, strict=True))
+            train_mae, norm = self._train(steps, after)
+        else:
+            train_mae, norm = self._train_on_device(order, rates, after)
         crystals = sum(len(indices) for indices in order)
         seconds = time.perf_counter() - started
         self.epoch += 1
@@ -151,16 +156,21 @@ class Trainer:
         return self.last_record
 
     def _train(
-        self, order: list[np.ndarray], rates: list[float], after: Callable[[], None]
+        self, steps: list[tuple[np.ndarray, float, float]], after: Callable[[], None]
     ) -> tuple[float, float]:
-        """The steps of an epoch; mean absolute error in the target's unit and mean gradient norm."""
-        errors, norms = 0.0, 0.0
-        for indices, lr in zip(order, rates, strict=True):
-            error, norm = self._step(self.data.make_batch(indices), lr)
+        """The steps of an epoch: store rows, learning rate and momentum of each.
+
+        Gives the mean absolute error in the target's unit and the mean gradient norm.
+        """
+        errors, norms, crystals = 0.0, 0.0, 0
+        for indices, lr, beta in steps:
+            set_step(self.optimizer, lr, beta)
+            error, norm = self._step(self.data.make_batch(indices))
             after()
             errors += error * len(indices)
             norms += norm
-        return errors / sum(len(indices) for indices in order), norms / len(order)
+            crystals += len(indices)
+        return errors / crystals, norms / len(steps)
 
     def _train_on_device(
         self, order: list[np.ndarray], rates: list[float], after: Callable[[], None]
@@ -173,10 +183,12 @@ class Trainer:
         return errors / len(order) * self.data.scaler.stds[0], norms / len(order)
 
     def _move_data(self) -> None:
-        """Keeps the data set on the device from now on, where model and memory allow it."""
+        """Keeps the data set on the device from now on, where model, schedule and memory allow it."""
         rows = np.concatenate([self.data.train, self.data.val])
         device = torch.device(self.device)
-        batches = resident(self.data.make_batch, self.model, rows, device)
+        batches = None
+        if not self.config.cycles_momentum:  # a captured step has the momentum it was captured with
+            batches = resident(self.data.make_batch, self.model, rows, device)
         if batches is None:
             self.on_device = False
             return
@@ -194,10 +206,8 @@ class Trainer:
         if self.average is not None:
             self.average.update(self.model)
 
-    def _step(self, batch: CrystalBatch, lr: float) -> tuple[float, float]:
+    def _step(self, batch: CrystalBatch) -> tuple[float, float]:
         """One optimiser step; its mean absolute error in the target's unit and its gradient norm."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
         batch = batch.to(self.device)
         prediction = self.model(batch)
         loss = _LOSSES[self.config.loss](prediction, batch.targets)

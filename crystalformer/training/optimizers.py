@@ -1,4 +1,4 @@
-"""Optimisers by name, and the learning rate as a function of the step."""
+"""Optimisers by name; learning rate and momentum as functions of the step."""
 
 import math
 from collections.abc import Callable
@@ -35,17 +35,45 @@ _OPTIMIZERS: dict[str, Callable[[list[dict], TrainConfig], optim.Optimizer]] = {
 }
 
 
+# Of PyTorch's OneCycleLR, whose default is to cycle.
+_HIGH_MOMENTUM, _LOW_MOMENTUM = 0.95, 0.85
+
+
 def build_optimizer(model: nn.Module, config: TrainConfig) -> optim.Optimizer:
     """The optimiser of `config` over the trainable parameters, biases without weight decay.
 
-    Parameters whose name contains "bias" are not decayed, as in the released Crystalformer code.
+    Parameters whose name contains "bias" are not decayed, as in the released Crystalformer code. Without
+    `decay_norms`, as in the released ALIGNN, Matformer and ComFormer codes, neither are the parameters of
+    normalisation layers: of modules whose class name contains "Norm".
     """
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    norms = set() if config.decay_norms else _of_norms(model)
+    spared = {name for name, _ in named if "bias" in name} | norms
     groups = [
-        {"params": [p for name, p in named if "bias" not in name], "weight_decay": config.weight_decay},
-        {"params": [p for name, p in named if "bias" in name], "weight_decay": 0.0},
+        {"params": [p for name, p in named if name not in spared], "weight_decay": config.weight_decay},
+        {"params": [p for name, p in named if name in spared], "weight_decay": 0.0},
     ]
     return _OPTIMIZERS[config.optimizer]([group for group in groups if group["params"]], config)
+
+
+def _of_norms(model: nn.Module) -> set[str]:
+    """Names of the parameters that belong to normalisation layers themselves."""
+    layers = [(name, layer) for name, layer in model.named_modules() if "Norm" in type(layer).__name__]
+    return {
+        f"{prefix}.{name}" if prefix else name
+        for prefix, layer in layers
+        for name, _ in layer.named_parameters(recurse=False)
+    }
+
+
+def set_step(optimizer: optim.Optimizer, lr: float, momentum: float) -> None:
+    """Set learning rate and momentum (beta1 of Adam) of the next step."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+        if "betas" in group:
+            group["betas"] = (momentum, group["betas"][1])
+        else:
+            group["momentum"] = momentum
 
 
 def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
@@ -54,8 +82,24 @@ def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float
     A function of the step alone, so that a resumed run needs no scheduler state. During the averaged
     (SWA) epochs the rate stays at the value reached when they began (Crystalformer, Sec. 5.1).
     """
-    t = min(step, steps_per_epoch * (config.epochs - config.averaged_epochs))
-    return _SCHEDULES[config.schedule](config, t, steps_per_epoch)
+    return _SCHEDULES[config.schedule](config, _held(config, step, steps_per_epoch), steps_per_epoch)
+
+
+def momentum(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
+    """Momentum of step t = 0, 1, ...: beta1, unless the one_cycle schedule cycles it; held as the rate is.
+
+    From 0.95 to 0.85 and back along cosines, the cycle of PyTorch's OneCycleLR.
+    """
+    if not config.cycles_momentum:
+        return config.beta1
+    rising, part = _part_of_cycle(config, _held(config, step, steps_per_epoch), steps_per_epoch)
+    first, last = (_HIGH_MOMENTUM, _LOW_MOMENTUM) if rising else (_LOW_MOMENTUM, _HIGH_MOMENTUM)
+    return _cosine(first, last, part)
+
+
+def _held(config: TrainConfig, step: int, steps_per_epoch: int) -> int:
+    """The step whose rate counts: during the averaged epochs, the one they began with."""
+    return min(step, steps_per_epoch * (config.epochs - config.averaged_epochs))
 
 
 def _inverse_sqrt(config: TrainConfig, t: int, steps_per_epoch: int) -> float:
@@ -68,12 +112,19 @@ def _constant(config: TrainConfig, t: int, steps_per_epoch: int) -> float:
 
 def _one_cycle(config: TrainConfig, t: int, steps_per_epoch: int) -> float:
     """From lr/25 to lr and down to lr/250,000 along cosines: the cycle of PyTorch's OneCycleLR."""
-    start, end = config.lr / 25, config.lr / 250_000
+    rising, part = _part_of_cycle(config, t, steps_per_epoch)
+    return (
+        _cosine(config.lr / 25, config.lr, part) if rising else _cosine(config.lr, config.lr / 250_000, part)
+    )
+
+
+def _part_of_cycle(config: TrainConfig, t: int, steps_per_epoch: int) -> tuple[bool, float]:
+    """Whether the rate of one_cycle still rises in step t, and which part of the rise or fall is done."""
     last = max(config.epochs * steps_per_epoch - 1, 1)
     peak = config.warmup * (last + 1) - 1
     if t <= peak:
-        return _cosine(start, config.lr, t / peak if peak > 0 else 1.0)
-    return _cosine(config.lr, end, (t - peak) / (last - peak))
+        return True, t / peak if peak > 0 else 1.0
+    return False, (t - peak) / (last - peak)
 
 
 def _cosine(first: float, last: float, part: float) -> float:

@@ -74,6 +74,7 @@ class TrialActor(tune.Trainable):
             "trained_s": run.seconds,
             "parameters": run.parameters,
             "predict_ms_per_crystal": run.predict_ms_per_crystal,
+            "missing": sum(run.missing.values()),
             "done": finished,
         }
         if finished:

@@ -21,6 +21,7 @@ from ray import tune
 
 from crystalformer.allocator import keep_freed_memory
 from suite.final import CurveFollower, FinalJob, run_final
+from suite.floors import FloorJob, run_floor
 from suite.interrupts import interruptible
 from suite.ledger import Assignment, TrialLedger
 from suite.progress import Watcher
@@ -174,8 +175,12 @@ class _Recovery(tune.Callback):
 def _final(job: FinalJob, cpu: float, gpu: float) -> None:
     import torch
 
+    cores = max(1, int(cpu))
+    if isinstance(job, FloorJob):
+        run_floor(job, cores)
+        return
     keep_freed_memory()
-    torch.set_num_threads(max(1, int(cpu)))
+    torch.set_num_threads(cores)
     run_final(job, "cuda" if gpu and torch.cuda.is_available() else "cpu")
 
 

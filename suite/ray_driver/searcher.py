@@ -77,6 +77,7 @@ class LedgerSearcher(Searcher):
             "parameters": result.get("parameters"),
             "predict_ms_per_crystal": result.get("predict_ms_per_crystal"),
             "infeasible": True if result.get("infeasible") else None,
+            "missing": result.get("missing"),
             "recipe": task.recipe,
             "config": json.dumps(task.resolved_config()),
             **task.facts(),

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from suite.space.data_block import SplitSpec
-from suite.space.model_blocks import ModelSpace
+from suite.space.model_space import ModelSpace
 from suite.space.scalars import Scalar, shown
 from suite.space.search_space import SearchSpace
 
@@ -71,7 +71,8 @@ def _summary(space: SearchSpace, crystals: int | None, splits: Mapping[str, Mapp
     gpu = space.resources.gpu if isinstance(space.resources.gpu, str) else f"{space.resources.gpu:g}"
     table.add_row("resources", f"{space.resources.cpu:g} CPU cores and GPU {gpu} per trial")
     seeds = ", ".join(map(str, final.seeds))
-    table.add_row("final", f"best {final.top} of each model, {final.epochs} epochs, seeds {seeds}")
+    beside = "; floors: training mean, random forest" if final.floors else "; no floors"
+    table.add_row("final", f"best {final.top} of each model, {final.epochs} epochs, seeds {seeds}{beside}")
     table.add_row("digest", space.digest[:12])
     return table
 
@@ -111,7 +112,8 @@ def _split(spec: SplitSpec) -> str:
 
 def _parameters(space: SearchSpace, model: ModelSpace) -> Table:
     """Every parameter: the searched first, then the fixed, then those at their defaults."""
-    recipe = "the common recipe" if model.recipe == "common" else "its published recipe"
+    named = {"common": "the common recipe", "published": "its published recipe"}
+    recipe = " or ".join(named[name] for name in model.recipes)
     size = model.size()
     count = (
         "infinitely many configurations"

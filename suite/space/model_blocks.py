@@ -6,14 +6,14 @@ a message now instead of a failed trial later. A model's published configuration
 each searched parameter at its published value, or at the nearest allowed one, with a note.
 """
 
-import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from dataclasses import fields
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from crystalformer.training.config import TrainConfig
 from suite.space.ablation_block import AblationBlock, read_ablation
 from suite.space.domains import Choice, Constant, Domain
+from suite.space.model_space import ModelSpace, train_config
 from suite.space.node import TRAIN_NAMES, Node
 from suite.space.probes import trial_points
 from suite.space.scalars import Scalar, shown
@@ -23,72 +23,6 @@ if TYPE_CHECKING:
     from suite.models import ModelEntry
 
 RECIPES = ("common", "published")
-
-
-@dataclass(frozen=True)
-class ModelSpace:
-    """What is searched for one model.
-
-    Attributes:
-        key, label: as in the registry.
-        recipe: "common" (parameters of training that the space does not mention are `TrainConfig`'s
-            defaults) or "published" (they are the model's own published ones).
-        domains: the searched parameters, of the model and of its training.
-        constants: the parameters that the space fixes.
-        first: the configuration tried first, for the searched parameters.
-        published: the published value of every parameter; one that depends on the epochs may be None.
-        defaults: the model's configuration with the constants and the first values.
-        recipe_defaults: the recipe, with the number of epochs it was made for.
-    """
-
-    key: str
-    label: str
-    recipe: Literal["common", "published"]
-    domains: Mapping[str, Domain]
-    constants: Mapping[str, Scalar]
-    first: Mapping[str, Scalar]
-    published: Mapping[str, Scalar]
-    defaults: Any
-    recipe_defaults: TrainConfig
-
-    def size(self) -> float:
-        """Number of configurations, possibly infinite."""
-        return math.prod(domain.size() for domain in self.domains.values())
-
-    def resolve(self, params: Mapping[str, Scalar], epochs: int) -> tuple[Any, TrainConfig]:
-        """The configurations of the model and of its training for values of all searched parameters.
-
-        Raises:
-            ValueError: a searched parameter lacks, one is not searched, or a value is impossible.
-        """
-        if set(params) != set(self.domains):
-            raise ValueError(
-                f"params of {self.key}: expected {', '.join(sorted(self.domains)) or 'none'}, "
-                f"got {', '.join(sorted(params)) or 'none'}"
-            )
-        values = {**self.constants, **params}
-        return self._model_config(values), train_config(self.recipe_defaults, values, epochs)
-
-    def _model_config(self, values: Mapping[str, Scalar]) -> Any:
-        config: Any = type(self.defaults)
-        types = field_types(config)
-        own = {name: as_field(value, types[name]) for name, value in values.items() if name in types}
-        return replace(self.defaults, **own)
-
-
-def train_config(recipe: TrainConfig, values: Mapping[str, Scalar], epochs: int) -> TrainConfig:
-    """A recipe with some values replaced, for a run of `epochs`.
-
-    A recipe that averages the weights of its last epochs averages the same share of a run of another
-    length (50 of 500 epochs: 2 of 20), unless `values` says how many or asks for an exponential average.
-    """
-    types = field_types(TrainConfig)
-    own = {name: as_field(value, types[name]) for name, value in values.items() if name in types}
-    if own.get("ema_decay"):
-        own.setdefault("swa_epochs", 0)
-    elif recipe.swa_epochs is not None:
-        own.setdefault("swa_epochs", recipe.swa_epochs * epochs // recipe.epochs)
-    return replace(recipe, **own, epochs=epochs)
 
 
 def read_models(
@@ -137,15 +71,14 @@ class _ModelReader:
         self.entry, self.block, self.epochs, self.notes = entry, block, epochs, notes
         self.ablation = ablation
         model_types = field_types(entry.config)
-        self.types = {**field_types(TrainConfig), **model_types}
+        self.types = {**field_types(TrainConfig), **model_types, "recipe": Literal[RECIPES]}
         own = block.mapping() if ablation is None else ablation.reference
         factors = {} if ablation is None else ablation.factors
         for name, node in (*own.items(), *factors.items()):
-            if name not in self.types and name != "recipe":
+            if name not in self.types:
                 node.unknown(f"parameter of {entry.key}", name, (*model_types, "recipe", *TRAIN_NAMES))
         self.nodes = {**shared, **own}
-        recipe = self.nodes.pop("recipe", None)
-        self.recipe = "common" if recipe is None else recipe.one_of("recipe", RECIPES)
+        self.recipes = self._recipes()
 
     def read(self) -> ModelSpace:
         domains: dict[str, Domain] = {}
@@ -160,27 +93,38 @@ class _ModelReader:
         first = {name: self._first(name, domain, published[name]) for name, domain in domains.items()}
         if self.ablation is not None:
             domains, first = self._factors(self.ablation, domains, constants, published)
-        recipe = self.entry.published_recipe if self.recipe == "published" else TrainConfig()
-        self._try({**constants, **first}, recipe)
+        self._try({**constants, **first})
         space = ModelSpace(
             key=self.entry.key,
             label=self.entry.label,
-            recipe="published" if self.recipe == "published" else "common",
+            recipes=self.recipes,
             domains=domains,
             constants=constants,
             first=first,
             published=published,
             defaults=self.entry.config(**self._of_model({**constants, **first})),
-            recipe_defaults=recipe,
         )
         for params in trial_points(domains, first):
-            self._try(
-                {**constants, **params}, recipe, {name for name in params if params[name] != first[name]}
-            )
-        self._note_average(space)
+            self._try({**constants, **params}, {name for name in params if params[name] != first[name]})
+        self._note_epochs()
         return space
 
+    def _recipes(self) -> dict[str, TrainConfig]:
+        """The recipes that the space allows; a single one is no parameter."""
+        known = {"common": TrainConfig(), "published": self.entry.published_recipe}
+        node = self.nodes.get("recipe")
+        if self.ablation is not None and "recipe" in self.ablation.factors:
+            return known
+        if node is not None and isinstance(node.value, dict):
+            domain = self._domain("recipe", node)
+            named = domain.values if isinstance(domain, Choice) else ()
+            return {name: recipe for name, recipe in known.items() if name in named}
+        self.nodes.pop("recipe", None)
+        name = "common" if node is None else node.one_of("recipe", RECIPES)
+        return {name: known[name]}
+
     def _domain(self, name: str, node: Node) -> Constant | Domain:
+        """The constant or domain of a parameter, its values as the parameter's field takes them."""
         try:
             domain = parse_domain(node.plain())
             if isinstance(domain, Constant):
@@ -217,16 +161,17 @@ class _ModelReader:
 
     def _usual(self, name: str, published: Mapping[str, Scalar]) -> Scalar:
         """The value of a parameter that nothing is said about, by the recipe that is trained by."""
+        if name == "recipe":
+            return "common"
         if name not in TRAIN_NAMES:
             return published[name]
-        recipe = self.entry.published_recipe if self.recipe == "published" else TrainConfig()
-        training = train_config(recipe, {}, self.epochs[0])
+        training = train_config(next(iter(self.recipes.values())), {}, self.epochs[0])
         return training.averaged_epochs if name == "swa_epochs" else getattr(training, name)
 
     def _published(self) -> dict[str, Scalar]:
         """The published value of every parameter."""
         sources = (self.entry.published_recipe, self.entry.config())
-        return {
+        return {"recipe": "published"} | {
             field.name: getattr(source, field.name)
             for source in sources
             for field in fields(source)
@@ -246,24 +191,27 @@ class _ModelReader:
             self.notes.append(f"{self.entry.key}: {text}")
         return value
 
-    def _note_average(self, space: ModelSpace) -> None:
-        recipe, epochs = space.recipe_defaults, self.epochs[0]
-        said = {"swa_epochs", "ema_decay"} & self.nodes.keys()
-        if not recipe.swa_epochs or said or recipe.epochs == epochs:
+    def _note_epochs(self) -> None:
+        """A published recipe says for how many epochs; the budget rules."""
+        recipe, epochs = self.recipes.get("published"), self.epochs[0]
+        if recipe is None or recipe.epochs == epochs:
             return
-        averaged = train_config(recipe, {}, epochs).swa_epochs
-        share = f"the published share, {recipe.swa_epochs} of {recipe.epochs}"
-        self.notes.append(f"{space.key}: {averaged} of {epochs} epochs are averaged ({share})")
+        text = f"the published recipe is for {recipe.epochs} epochs, the budget's {epochs} rule"
+        if recipe.swa_epochs and not {"swa_epochs", "ema_decay"} & self.nodes.keys():
+            averaged = train_config(recipe, {}, epochs).swa_epochs
+            text += f"; {averaged} of them are averaged (the published share, {recipe.swa_epochs})"
+        self.notes.append(f"{self.entry.key}: {text}")
 
     def _of_model(self, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
         return {
             name: as_field(value, self.types[name])
             for name, value in values.items()
-            if name not in TRAIN_NAMES
+            if name not in ("recipe", *TRAIN_NAMES)
         }
 
-    def _try(self, values: Mapping[str, Scalar], recipe: TrainConfig, suspects: Collection[str] = ()) -> None:
+    def _try(self, values: Mapping[str, Scalar], suspects: Collection[str] = ()) -> None:
         """Construct both configurations; a refusal names the parameter it is about, else the suspects."""
+        recipe = self.recipes[str(values.get("recipe", next(iter(self.recipes))))]
         try:
             self.entry.config(**self._of_model(values))
             for epochs in self.epochs:

@@ -33,7 +33,7 @@ BLOCKS: dict[str, tuple[str, ...]] = {
     ),
     "resources": ("cpu", "gpu"),
     "train": ("recipe", *TRAIN_NAMES),
-    "final": ("top", "seeds", "epochs"),
+    "final": ("top", "seeds", "epochs", "floors"),
 }  # the names of the grammar; those inside `models` come from the configuration classes
 
 LIST_AT_MOST = 16  # a longer list of valid names is shown only where no name is close
@@ -142,6 +142,12 @@ class Node:
         if not is_whole(value) or value < at_least:
             self.expected(f"a whole number of at least {at_least}")
         return value
+
+    def truth(self) -> bool:
+        """true or false."""
+        if not isinstance(self.value, bool):
+            self.expected("true or false")
+        return self.value
 
     def number(self, what: str, above: float = float("-inf"), at_least: float = float("-inf")) -> float:
         """A number with a lower bound, as a float."""

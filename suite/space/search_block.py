@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from suite.space.model_blocks import ModelSpace
+from suite.space.model_space import ModelSpace
 from suite.space.node import Node
 
 OBJECTIVES = ("val_mae", "parameters", "predict_ms_per_crystal", "seconds")

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from crystalformer.training.config import TrainConfig
 from suite.space.data_block import DataSpec, read_data
-from suite.space.model_blocks import ModelSpace, read_models
+from suite.space.model_blocks import read_models
+from suite.space.model_space import ModelSpace
 from suite.space.node import Node, SpaceError
 from suite.space.scalars import Scalar
 from suite.space.search_block import SearchSpec, check_combination, read_objective, read_search, seed_list
@@ -64,11 +65,15 @@ class ResourcesSpec:
 
 @dataclass(frozen=True)
 class FinalSpec:
-    """The final training: the best `top` configurations of each model, over `seeds`, for `epochs`."""
+    """The final training: the best `top` configurations of each model, over `seeds`, for `epochs`.
+
+    `floors`: whether the training mean and a forest of compositions stand beside them.
+    """
 
     top: int
     seeds: tuple[int, ...]
     epochs: int
+    floors: bool = True
 
 
 @dataclass(frozen=True)
@@ -214,6 +219,7 @@ def _final(node: Node, epochs: int) -> FinalSpec:
         top=block["top"].whole(at_least=1) if "top" in block else 1,
         seeds=seeds,
         epochs=epochs if given is None or given.value is None else given.whole(at_least=1),
+        floors=block["floors"].truth() if "floors" in block else True,
     )
 
 

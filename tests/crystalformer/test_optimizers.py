@@ -1,49 +1,106 @@
-"""The optimisers against their formulas, in NumPy."""
+"""Learning rate, momentum and weight decay against PyTorch and the published schedules."""
 
-import numpy as np
+import math
+
 import pytest
 import torch
 from torch import nn
 
 from crystalformer.training.config import TrainConfig
-from crystalformer.training.optimizers import build_optimizer
-
-STEPS = 5
+from crystalformer.training.optimizers import build_optimizer, learning_rate, momentum, set_step
 
 
-def trained(optimizer, dtype, gradients):
-    """Weight and bias of a linear layer after some steps with these gradients, and those before."""
-    torch.manual_seed(0)
-    model = nn.Linear(3, 2).to(dtype)
-    start = [p.detach().double().numpy().copy() for p in model.parameters()]
-    config = TrainConfig(optimizer=optimizer, lr=0.01, beta1=0.8, beta2=0.95, weight_decay=0.1)
-    steps = build_optimizer(model, config)
-    for each in gradients:
-        for parameter, gradient in zip(model.parameters(), each, strict=True):
-            parameter.grad = torch.from_numpy(gradient).to(dtype)
-        steps.step()
-    return start, [p.detach().double().numpy() for p in model.parameters()]
+@pytest.mark.parametrize(("epochs", "warmup"), [(3, 0.3), (2, 0.05), (1, 0.5)])
+@pytest.mark.parametrize("optimizer", [torch.optim.AdamW, torch.optim.SGD])
+def test_one_cycle_is_that_of_pytorch(epochs, warmup, optimizer) -> None:
+    config = TrainConfig(epochs=epochs, lr=2e-3, schedule="one_cycle", warmup=warmup, swa_epochs=0)
+    settings = {"momentum": 0.9} if optimizer is torch.optim.SGD else {}
+    theirs = optimizer([nn.Parameter(torch.zeros(1))], lr=1.0, **settings)
+    ours = optimizer([nn.Parameter(torch.zeros(1))], lr=1.0, **settings)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(theirs, 2e-3, total_steps=7 * epochs, pct_start=warmup)
+    for step in range(7 * epochs):
+        set_step(ours, learning_rate(config, step, 7), momentum(config, step, 7))
+        (group,), (expected,) = ours.param_groups, theirs.param_groups
+        assert group["lr"] == pytest.approx(expected["lr"], rel=1e-9)
+        for name in ("momentum", "betas"):
+            if name in expected:
+                assert group[name] == pytest.approx(expected[name], rel=1e-12)
+        theirs.step()
+        if step < 7 * epochs - 1:
+            cycle.step()
 
 
-def adam(weight, gradients, decay, decoupled):
-    """Kingma & Ba 2015, Algorithm 1; decoupled: Loshchilov & Hutter 2019, Algorithm 2."""
-    m = v = 0.0
-    for t, gradient in enumerate(gradients, start=1):
-        if decoupled:
-            weight = weight - 0.01 * decay * weight
-        else:
-            gradient = gradient + decay * weight
-        m, v = 0.8 * m + 0.2 * gradient, 0.95 * v + 0.05 * gradient**2
-        weight = weight - 0.01 * (m / (1 - 0.8**t)) / (np.sqrt(v / (1 - 0.95**t)) + 1e-8)
-    return weight
+def test_momentum_stays_unless_it_is_cycled() -> None:
+    cycled = TrainConfig(epochs=10, schedule="one_cycle", swa_epochs=0)
+    still = TrainConfig(epochs=10, schedule="one_cycle", swa_epochs=0, beta1=0.7, cycle_momentum=False)
+    other = TrainConfig(epochs=10, schedule="linear", swa_epochs=0, beta1=0.7)
+    assert momentum(cycled, 11, 4) == pytest.approx(0.85)
+    assert {momentum(config, t, 4) for config in (still, other) for t in range(40)} == {0.7}
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
-def test_steps_follow_the_formulas_and_biases_are_not_decayed(optimizer, dtype, tolerance):
-    rng = np.random.default_rng(0)
-    gradients = [(rng.normal(size=(2, 3)), rng.normal(size=2)) for _ in range(STEPS)]
-    start, found = trained(optimizer, dtype, gradients)
-    for index, decay in enumerate((0.1, 0.0)):
-        expected = adam(start[index], [g[index] for g in gradients], decay, optimizer == "adamw")
-        np.testing.assert_allclose(found[index], expected, rtol=0, atol=tolerance)
+def test_momentum_is_held_with_the_rate_while_weights_are_averaged() -> None:
+    config = TrainConfig(epochs=10, schedule="one_cycle", swa_epochs=4)
+    held = momentum(config, 6 * 4, 4)
+    assert 0.85 < held < 0.95
+    assert {momentum(config, t, 4) for t in range(6 * 4, 40)} == {held}
+
+
+def test_other_schedules_reach_their_rates() -> None:
+    linear = TrainConfig(epochs=10, lr=5e-4, lr_end=1e-5, schedule="linear", swa_epochs=0)
+    assert learning_rate(linear, 0, 4) == 5e-4
+    assert learning_rate(linear, 20, 4) == pytest.approx((5e-4 + 1e-5) / 2)
+    assert learning_rate(linear, 40, 4) == pytest.approx(1e-5)
+    step = TrainConfig(epochs=10, lr=5e-3, schedule="step", milestone=3, step_factor=0.3, swa_epochs=0)
+    assert [learning_rate(step, t, 4) for t in (0, 11, 12, 39)] == pytest.approx([5e-3, 5e-3, 1.5e-3, 1.5e-3])
+    never = TrainConfig(epochs=10, lr=5e-3, schedule="step", swa_epochs=0)
+    assert learning_rate(never, 39, 4) == 5e-3
+
+
+def test_learning_rate_follows_the_published_schedule() -> None:
+    config = TrainConfig(epochs=500, lr=5e-4, swa_epochs=50)
+    assert learning_rate(config, 0, 468) == 5e-4
+    assert learning_rate(config, 4000, 468) == pytest.approx(5e-4 / math.sqrt(2))
+    # Held during the averaged epochs; the value for MP (468 steps an epoch) is 6.8e-5.
+    held = learning_rate(config, 450 * 468, 468)
+    assert held == pytest.approx(6.8e-5, rel=0.01)
+    assert learning_rate(config, 499 * 468, 468) == held
+
+
+class OwnNorm(nn.Module):
+    """A normalisation layer that is none of PyTorch's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(2))
+
+
+class Decayed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(2, 2)
+        self.stack = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2), nn.LayerNorm(2))
+        self.own = OwnNorm()
+
+
+@pytest.mark.parametrize("decay_norms", [True, False])
+def test_biases_are_not_decayed_and_norms_as_asked(decay_norms: bool) -> None:
+    model = Decayed()
+    groups = build_optimizer(model, TrainConfig(weight_decay=0.1, decay_norms=decay_norms)).param_groups
+    decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    norm = 0.1 if decay_norms else 0.0
+    assert {name: decays[id(p)] for name, p in model.named_parameters()} == {
+        "hidden.weight": 0.1,
+        "hidden.bias": 0.0,
+        "stack.0.weight": norm,
+        "stack.0.bias": 0.0,
+        "stack.1.weight": 0.1,
+        "stack.1.bias": 0.0,
+        "stack.2.weight": norm,
+        "stack.2.bias": 0.0,
+        "own.scale": norm,
+    }
+
+
+def test_a_norm_by_itself_is_one_too() -> None:
+    (group,) = build_optimizer(nn.LayerNorm(3), TrainConfig(decay_norms=False)).param_groups
+    assert group["weight_decay"] == 0.0

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from run_folders import RunFolderMaker, edit_json
+from final_folders import edit_json
+from run_folders import RunFolderMaker
 
 from reports.build import build
 

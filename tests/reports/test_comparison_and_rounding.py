@@ -48,6 +48,35 @@ def test_equal_errors_are_no_difference() -> None:
     assert found.rivals[0].p == 1.0
 
 
+def test_pairs_are_compared_on_the_crystals_that_both_predicted() -> None:
+    """Differences on the first five crystals are 1..5, as above."""
+    gone = math.nan
+    errors = pd.DataFrame(
+        {
+            "best": [1.0, 1, 1, 1, 1, gone, 1],
+            "partial": [2.0, 3, 4, 5, 6, 50, gone],
+            "whole": [60.0, 70, 60, 70, 60, 70, 60],
+        }
+    )
+    found = compare(errors)
+    assert found is not None
+    assert [(rival.candidate, rival.crystals) for rival in found.rivals] == [("partial", 5), ("whole", 6)]
+    assert found.rivals[0].difference == 3
+    assert found.rivals[0].p == pytest.approx(student_4_two_sided(3 / math.sqrt(0.5)), rel=1e-10)
+    assert found.crystals == 7
+
+
+def test_a_lower_mean_over_easier_crystals_is_no_better_model() -> None:
+    """`easy` has the lower MAE because it lacks the hard crystals; on the others `all` is better."""
+    easy = [1.0, 1.1, 1.2, 1.3, math.nan, math.nan]
+    found = compare(pd.DataFrame({"easy": easy, "all": [0.5, 0.55, 0.75, 0.8, 9.0, 9.0]}))
+    assert found is not None
+    assert found.best == "easy"
+    assert found.rivals[0].difference < 0
+    assert found.rivals[0].p < 0.05
+    assert not found.supported
+
+
 def test_nothing_is_tested_on_different_crystals_or_with_one_model() -> None:
     assert compare(pd.DataFrame({"a": [1.0, 2.0], "b": [1.0, math.nan]})) is None
     assert compare(pd.DataFrame({"a": [1.0, 2.0]})) is None

@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from run_folders import PARAMETERS, UNIT, RunFolderMaker, edit_json, final_folders, write_final
+from final_folders import edit_json, final_folders, write_final
+from model_labels import PARAMETERS
+from run_folders import UNIT, RunFolderMaker
 
 from reports import published
+from reports.latex import latex_text
 from reports.load import load
 from reports.mae_table import MaeTable, build
-from reports.render import csv_text, latex_text, markdown_text, printed_tables
+from reports.render import csv_text, markdown_text, printed_tables
 
 SPECIFIED = (
     "model,dataset,target,unit,split,mae,sd,n_seeds,run_ids,params,"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from run_folders import RunFolderMaker, edit_json, final_folders
+from final_folders import edit_json, final_folders
+from run_folders import RunFolderMaker
 
 from reports import build as build_module
 from reports.__main__ import main

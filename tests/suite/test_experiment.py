@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ONE_MODEL = {
     "models": {"cgcnn": {"node_width": 8, "hidden_width": 16}},
     "budget": {"trials": 2, "epochs": 2},
-    "final": {"seeds": [0]},
+    "final": {"seeds": [0], "floors": False},
 }
 
 

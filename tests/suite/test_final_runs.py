@@ -12,9 +12,9 @@ from suite.experiment import Experiment, ExperimentError
 from suite.final import FinalJob
 from suite.prepare import prepare_data
 from suite.space.search_space import load_space
-from suite.tasks import arrange_final_runs, final_jobs
+from suite.tasks import arrange_final_runs, final_jobs, trial_task
 
-OVERRIDES = ("models={cgcnn: {node_width: 8}}", "final.seeds=[0]")
+OVERRIDES = ("models={cgcnn: {node_width: 8}}", "final.seeds=[0]", "final.floors=false")
 
 
 def opened(folder: Path, *overrides: str, fresh: bool = False) -> Experiment:
@@ -172,3 +172,18 @@ def test_searching_alone_counts_for_the_hours(tmp_path: Path) -> None:
         before = experiment.record["search_seconds"]
         experiment.update()
         assert experiment.record["search_seconds"] == before
+
+
+def test_a_searched_recipe_is_named_with_trials_and_final_runs(tmp_path: Path) -> None:
+    models = "models={cgcnn: {node_width: 8, recipe: {choices: [published, common]}}}"
+    with opened(tmp_path, models, "budget.epochs=30") as experiment:
+        ledger = experiment.ledgers["log10_K_VRH"]
+        trial = ledger.next()
+        assert trial is not None
+        task = trial_task(experiment, "log10_K_VRH", trial)
+        assert task.recipe == "published"
+        assert (task.train_config["optimizer"], task.train_config["epochs"]) == ("sgd", 30)
+        assert task.hparams["cgcnn/recipe"] == "published"
+        ledger.finish(trial.number, "complete", "done", {"epochs": 30, "val_mae": 0.1})
+        assert [row["recipe"] for row in ledger.rows("log10_K_VRH")] == ["published"]
+        assert [job.task.recipe for job in final_jobs(experiment)] == ["published"]

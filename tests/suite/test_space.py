@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
-from toy_spaces import MINIMAL, ToyConfig, load
+from toy_spaces import MINIMAL, MODELS, ToyConfig, load
 
 from crystalformer.training.config import TrainConfig
 from suite.space.data_block import DataSpec, SplitSpec
@@ -14,6 +14,7 @@ from suite.space.domains import Choice, Float, Integer
 from suite.space.search_space import BudgetSpec, FinalSpec, ResourcesSpec, SearchSpec, SpaceError, load_space
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+STEPS = TrainConfig(epochs=200, lr=5e-3, schedule="step", milestone=150, step_factor=0.3, swa_epochs=0)
 
 
 def test_what_is_left_out_has_the_documented_defaults(tmp_path: Path) -> None:
@@ -198,10 +199,51 @@ def test_a_published_recipe_averages_its_share_of_a_shorter_run(tmp_path: Path) 
     space = load(tmp_path, MINIMAL, "train.recipe=published", "final.epochs=100")
     assert space.resolve("toy", {})[1] == TrainConfig(epochs=20, swa_epochs=2)
     assert space.resolve("toy", {}, epochs=100)[1].swa_epochs == 10
-    assert space.notes == ("toy: 2 of 20 epochs are averaged (the published share, 50 of 500)",)
+    assert space.notes == (
+        "toy: the published recipe is for 500 epochs, the budget's 20 rule; "
+        "2 of them are averaged (the published share, 50)",
+    )
     given = load(tmp_path, MINIMAL, "train={recipe: published, swa_epochs: 4}")
     assert given.resolve("toy", {}, epochs=100)[1].swa_epochs == 4
-    assert given.notes == ()
+    assert given.notes == ("toy: the published recipe is for 500 epochs, the budget's 20 rule",)
+
+
+def test_a_published_milestone_lies_at_its_share_of_another_run(tmp_path: Path) -> None:
+    models = {"rival": replace(MODELS["rival"], published_recipe=STEPS)}
+    path = tmp_path / "space.yaml"
+    path.write_text(MINIMAL.replace("toy: {}", "rival: {recipe: published}"))
+    space = load_space(path, models=models)
+    assert [space.resolve("rival", {}, epochs)[1].milestone for epochs in (400, 20, 1)] == [300, 15, 1]
+    given = load_space(path, ["models.rival.milestone=7"], models)
+    assert given.resolve("rival", {})[1].milestone == 7
+
+
+def test_a_searched_recipe_starts_from_the_published_one(tmp_path: Path) -> None:
+    text = MINIMAL.replace("toy: {}", "rival: {recipe: {choices: [common, published]}, loss: smooth_l1}")
+    space = load(tmp_path, text)
+    rival = space.models["rival"]
+    assert rival.first == {"recipe": "published"}
+    assert rival.size() == 2
+    assert (rival.recipe, rival.recipe_of({"recipe": "common"})) == ("common or published", "common")
+    _, common = space.resolve("rival", {"recipe": "common"})
+    _, published = space.resolve("rival", {"recipe": "published"})
+    assert common == TrainConfig(epochs=20, loss="smooth_l1")
+    assert published == TrainConfig(epochs=20, lr=0.01, batch_size=256, loss="smooth_l1")
+    assert any("published recipe is for 30 epochs" in note for note in space.notes)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("{choices: [common, publishd]}", "expected one of common, published, got 'publishd'"),
+        ("{int: [0, 1]}", "expected one of common, published, got 0"),
+        ("[common]", "expected one of common, published, got ['common']"),
+    ],
+)
+def test_an_impossible_recipe_is_refused(tmp_path: Path, value: str, message: str) -> None:
+    with pytest.raises(SpaceError) as error:
+        load(tmp_path, MINIMAL.replace("toy: {}", f"toy: {{recipe: {value}}}"))
+    assert f"models.toy.recipe: {message}" in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ def test_the_digest_ignores_what_does_not_change_the_search(tmp_path: Path, text
         "train.lr.log=false",
         "train.lr.float=[1e-4, 3e-3]",
         "train.recipe=published",
+        "train.recipe={choices: [common, published]}",
         "models.toy.depth.int=[1, 5]",
         "models.toy.scale=1.5",
         "models.rival.loss=mse",

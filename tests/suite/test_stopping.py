@@ -151,3 +151,12 @@ def test_the_row_of_a_trial_says_what_its_range_leaves_out(tmp_path: Path) -> No
     for row in rows[1:]:
         assert math.isnan(row["truncation_bound"])
         assert math.isnan(row["images_radius"])
+
+
+def test_the_crystals_that_a_trial_was_without_are_recorded(tmp_path: Path) -> None:
+    search = Search(tmp_path)
+    search.start("tune0"), search.start("tune1")
+    result = {"epoch": 8, "val_mae": 0.1, "parameters": 1, "trained_s": 1.0}
+    search.searcher.on_trial_complete("tune0", result | {"missing": 3})
+    search.searcher.on_trial_complete("tune1", result | {"missing": 0})
+    assert [row["missing"] for row in search.ledger.rows("y")] == [3, 0]

@@ -10,6 +10,7 @@ from filelock import Timeout
 from suite_fixtures import small_space
 
 from crystalformer.data.splits import load_split
+from crystalformer.training.evaluate import predict
 from suite.final import FinalJob, run_final
 from suite.prepare import prepare_data
 from suite.ray_driver.actor import TrialActor
@@ -131,6 +132,21 @@ def test_training_never_sees_a_test_crystal(tmp_path: Path) -> None:
     # Nor do the scaled targets depend on them: offset and scale come from the training crystals.
     train = run.data.values[run.data.train]
     assert run.data.scaler.means[0] == pytest.approx(train.mean())
+
+
+def test_targets_enter_the_loss_as_they_are_where_they_are_not_scaled(tmp_path: Path) -> None:
+    task = task_of(tmp_path, "cgcnn", epochs=1)
+    run = TrialRun(replace(task, train_config={**task.train_config, "scale_targets": False}))
+    rows = run.data.train[:5]
+    batch = run.data.make_batch(rows)
+    assert batch.targets[:, 0].numpy() == pytest.approx(run.data.values[rows], rel=1e-6)
+    with torch.no_grad():
+        run.trainer.model.output.weight.zero_()
+        run.trainer.model.output.bias.fill_(7.0)
+    run.trainer.model.eval()
+    _, predicted = predict(run.trainer.model, run.data.make_batch, [rows], run.data.scaler)
+    assert (predicted == 7.0).all()
+    run.close()
 
 
 @pytest.mark.parametrize(

@@ -33,9 +33,11 @@ def trials_of(folder: Path) -> pd.DataFrame:
     return pd.read_parquet(run_folder(folder) / "trials.parquet")
 
 
-def final_records(folder: Path) -> dict[str, dict]:
+def final_records(folder: Path, floors: bool = False) -> dict[str, dict]:
+    """The records of the final runs of models, or those of the floors."""
     paths = sorted((run_folder(folder) / "final").glob("*/run.json"))
-    return {path.parent.name: json.loads(path.read_text()) for path in paths}
+    records = {path.parent.name: json.loads(path.read_text()) for path in paths}
+    return {name: record for name, record in records.items() if bool(record.get("floor")) == floors}
 
 
 def test_the_folder_holds_what_it_should(finished: Path) -> None:
@@ -46,10 +48,11 @@ def test_the_folder_holds_what_it_should(finished: Path) -> None:
         assert (run / "report" / name).stat().st_size > 0, name
     assert list((run / "report" / "figures").glob("*.png"))
     assert len(final_records(finished)) == 4
-    for folder in (run / "final").iterdir():
-        assert {path.name for path in folder.iterdir()} == {
-            "run.json", "curve.csv", "predictions.parquet", "model.safetensors",
-        }  # fmt: skip
+    common = {"run.json", "curve.csv", "predictions.parquet"}
+    for name in final_records(finished):
+        assert {path.name for path in (run / "final" / name).iterdir()} == common | {"model.safetensors"}
+    for name in final_records(finished, floors=True):
+        assert {path.name for path in (run / "final" / name).iterdir()} == common
     assert not list(run.rglob("*.partial*"))
     assert not list(run.rglob("checkpoint*"))
 
@@ -64,6 +67,7 @@ def test_every_trial_is_there_once_with_its_end(finished: Path) -> None:
     assert np.isfinite(trials["val_mae"]).all()
     assert (trials["ended"] != "").all()
     assert (trials["recipe"] == "common").all()
+    assert (trials["missing"] == 0).all()
     for row in trials.itertuples():
         config = json.loads(row.config)
         entry = MODELS[row.model]
@@ -107,6 +111,21 @@ def test_every_measured_error_can_be_recomputed(finished: Path) -> None:
         assert row.mae == pytest.approx(np.mean(errors), rel=1e-12)
         assert row.sd == pytest.approx(np.std(errors, ddof=1), rel=1e-9)
         assert (row.n_seeds, row.unit) == (2, "log10(GPa)")
+
+
+def test_the_floors_stand_beside_the_models(finished: Path) -> None:
+    floors = final_records(finished, floors=True)
+    assert sorted((record["model"], record["seed"]) for record in floors.values()) == [
+        ("forest", 0), ("forest", 1), ("mean", 0),
+    ]  # fmt: skip
+    table = pd.read_csv(run_folder(finished) / "report" / "mae_table.csv")
+    rows = table[table["kind"] == "floor"]
+    assert sorted(zip(rows["model"], rows["split"], strict=True)) == [
+        ("forest", "test"), ("forest", "val"), ("mean", "test"), ("mean", "val"),
+    ]  # fmt: skip
+    hashes = {record["split_hash"] for record in (final_records(finished) | floors).values()}
+    assert len(hashes) == 1
+    assert "forest (floor)" in (finished / "output.txt").read_text()
 
 
 def test_final_runs_start_from_the_best_trial_of_their_model(finished: Path) -> None:
