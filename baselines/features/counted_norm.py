@@ -1,0 +1,37 @@
+"""Batch norm of rows that stand for several equal ones."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class CountedNorm(nn.BatchNorm1d):
+    """`BatchNorm1d` of rows, each of which may occur several times; the same function as on all of them.
+
+    A batch of a single row has no variance, and PyTorch stops there. Here it is normalised by the running
+    statistics, which it leaves as they are.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def forward(self, input: Tensor, counts: Tensor | None = None) -> Tensor:
+        """`input` (rows, width), `counts` (rows,) how often each occurs (None: once) -> (rows, width)."""
+        if self.training and counts is not None and int(counts.sum()) > 1:
+            return self._normalized(input, counts.to(input.dtype))
+        if self.training and counts is None and len(input) > 1:
+            return super().forward(input)
+        return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+    def _normalized(self, input: Tensor, counts: Tensor) -> Tensor:
+        total = counts.sum()
+        mean = counts @ input / total
+        centered = input - mean
+        variance = counts @ centered.square() / total
+        with torch.no_grad():
+            momentum = self.momentum or 0.0
+            self.running_mean.lerp_(mean, momentum)
+            self.running_var.lerp_(variance * (total / (total - 1)), momentum)
+            self.num_batches_tracked.add_(1)
+        return torch.addcmul(self.bias, centered, self.weight * torch.rsqrt(variance + self.eps))

@@ -1,0 +1,39 @@
+"""Rows that occur several times, so that what depends on them alone is computed once.
+
+The symmetry of a crystal gives many of its edges the same length and the same angles.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Distinct(NamedTuple):
+    """The distinct ones among some rows.
+
+    Attributes:
+        first: (distinct,) int64, a row that has the values of each distinct one.
+        of: (rows,) int64, the distinct one whose values each row has.
+        counts: (distinct,) int64, how many rows have the values of each.
+    """
+
+    first: Tensor
+    of: Tensor
+    counts: Tensor
+
+
+def distinct(*columns: Tensor) -> Distinct:
+    """Rows are equal where all `columns`, each (rows,), are equal; floating point or int64 from 0 on."""
+    key = _whole(columns[0])
+    for column in columns[1:]:
+        column = _whole(column)
+        key = key * (column.max() + 1) + column if len(key) else key
+    _, of, counts = torch.unique(key, return_inverse=True, return_counts=True)
+    first = torch.empty_like(counts)
+    first[of] = torch.arange(len(of), device=of.device)  # whichever is written last has the same values
+    return Distinct(first, of, counts)
+
+
+def _whole(column: Tensor) -> Tensor:
+    return torch.unique(column, return_inverse=True)[1] if column.is_floating_point() else column
