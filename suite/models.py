@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from baselines import cgcnn, icomformer
+from baselines import cgcnn, ecomformer, icomformer
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.batch import CrystalBatches
 from crystalformer.data.image_batch import ImageBatches
@@ -59,5 +59,6 @@ MODELS: dict[str, ModelEntry] = {
         CRYSTALFRAMER,
         cgcnn.ENTRY,
         icomformer.ENTRY,
+        ecomformer.ENTRY,
     )
 }

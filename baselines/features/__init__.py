@@ -3,4 +3,8 @@
 atom_table.py     the 92 element properties of CGCNN, which most models of crystals start from
 gaussians.py      one number as a row of Gaussians
 edge_linear.py    a linear layer of [v_i ‖ v_j ‖ e_ij], most of it computed per atom
+distinct.py       rows that occur several times, to compute what depends on them once
+counted_norm.py   batch norm of such rows
+comformer_conv.py the attention and the convolution of ComFormer
+tensor_products.py products with spherical harmonics: eComFormer
 """

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Distinct(NamedTuple):
-    """The distinct ones among some rows.
+    """The distinct ones among some rows, in ascending order of the first column, then the second and so on.
 
     Attributes:
         first: (distinct,) int64, a row that has the values of each distinct one.
