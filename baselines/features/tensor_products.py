@@ -1,7 +1,7 @@
 r"""Products of features with spherical harmonics of an edge, weighted by a network of its length: eComFormer.
 
-The layer is `FullyConnectedTensorProduct` of e3nn (M. Geiger and T. Smidt, arXiv:2207.09453), its weights come
-from two layers of the edge's features; there are two cases here. With s scalars x_u, v vectors (l = 1)
+The layer is `FullyConnectedTensorProduct` of e3nn (M. Geiger and T. Smidt, arXiv:2207.09453); its weights come
+from two layers of the edge's features. With s scalars x_u, v vectors (l = 1)
 and v tensors (l = 2), real harmonics Y_l of |Y_l|² = 2l + 1, and the weights w(e) of one edge:
 
     from scalars:  out_w^l = s^-½ Σ_u w_uw^l(e) x_u Y_l                                       l = 0, 1, 2
@@ -122,7 +122,7 @@ class ToScalars(_Weighted):
         y: tuple[Tensor, Tensor],
         counts: Tensor,
     ) -> Tensor:
-        """Means over the edges of each atom, (atoms, s); `x` is a result of `FromScalars`, the rest as there."""
+        """Means over the edges of each atom, (atoms, s); `x` is what `FromScalars` gives."""
         s, v = self.scalars, self.vectors
         w, b = self._paths(((s, s), (v, s), (v, s)), dim=0)
         along = [
