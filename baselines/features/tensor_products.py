@@ -1,8 +1,8 @@
 r"""Products of features with spherical harmonics of an edge, weighted by a network of its length: eComFormer.
 
-The layer is `FullyConnectedTensorProduct` of e3nn (M. Geiger and T. Smidt, arXiv:2207.09453); its weights come
-from two layers of the edge's features. With s scalars x_u, v vectors (l = 1)
-and v tensors (l = 2), real harmonics Y_l of |Y_l|² = 2l + 1, and the weights w(e) of one edge:
+The layer is `FullyConnectedTensorProduct` of e3nn (M. Geiger and T. Smidt, arXiv:2207.09453). Its weights come
+from two layers of the edge's features. With s scalars x_u, v vectors (l = 1) and v tensors (l = 2), real
+harmonics Y_l of |Y_l|² = 2l + 1, and the weights w(e) of one edge:
 
     from scalars:  out_w^l = s^-½ Σ_u w_uw^l(e) x_u Y_l                                       l = 0, 1, 2
     to scalars:    out_w = (s + 2v)^-½ Σ_l Σ_u w_uw^l(e) (x_u^l · Y_l) (2l + 1)^-½
