@@ -1,6 +1,6 @@
 r"""Products of features with spherical harmonics of an edge, weighted by a network of its length: eComFormer.
 
-The layer is `FullyConnectedTensorProduct` of e3nn (M. Geiger and T. Smidt, arXiv:2207.09453). Its weights come
+The layer is `FullyConnectedTensorProduct` of e3nn (Geiger and Smidt, arXiv:2207.09453). Its weights come
 from two layers of the edge's features. With s scalars x_u, v vectors (l = 1) and v tensors (l = 2), real
 harmonics Y_l of |Y_l|² = 2l + 1, and the weights w(e) of one edge:
 
