@@ -14,6 +14,7 @@ lower images (n_1, n_2, n_3) come first, and no sign is changed. Then the result
 written. The published code has the same ambiguity and decides it by the order of its search.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -23,7 +24,7 @@ import torch
 from torch import Tensor
 
 from baselines.graphs.batch import GraphBatch, GraphBatches
-from baselines.graphs.shells import NearestShells, sorted_edges
+from baselines.graphs.shells import NearestShells
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.neighbors import NeighborList, radius_neighbors
 
@@ -37,8 +38,8 @@ CLOSEST = 1e-9  # Å; atoms at the same place have no direction to each other, a
 class LatticeShells:
     """`NearestShells` and, with their reverses, edges from each atom to its images at l_1, l_2 and l_3.
 
-    A lattice vector that the shells contain is not added again. The first three edges of every atom are
-    those to l_1, l_2 and l_3, in this order; the others are sorted by (neighbour, image).
+    A lattice vector that the shells contain is not added again. The first three edges of every atom are those
+    to l_1, l_2 and l_3, in this order; then come the shells, then the reverses that were added.
     """
 
     name: ClassVar[str] = "lattice-shells"
@@ -53,25 +54,23 @@ class LatticeShells:
         """See `EdgeRule.edges`."""
         shells = NearestShells(self.neighbours).edges(lattice, frac_coords, numbers)
         images = lattice_images(lattice)
-        atoms = np.arange(len(numbers))
-        pieces = [shells]
-        for image in images:
-            lacking = np.setdiff1d(atoms, shells.centers[_to_own_image(shells, image)])
-            lengths = np.full(len(lacking), np.linalg.norm(image @ lattice))
-            for sign in (1, -1):
-                own = np.broadcast_to(sign * image, (len(lacking), 3))
-                pieces.append(NeighborList(lacking, lacking, own, lengths))
-        edges = sorted_edges(*(np.concatenate(arrays) for arrays in zip(*pieces, strict=True)))
-        place = np.full(len(edges.centers), 3)
-        for number, image in enumerate(images):
-            same = np.flatnonzero(_to_own_image(edges, image))
-            place[same[np.unique(edges.centers[same], return_index=True)[1]]] = number
-        order = np.lexsort((place, edges.centers))
+        # Edge of the shells from each atom to its image at l_m, the first of two; -1 if there is none.
+        in_shells = np.full((len(numbers), 3), -1)
+        own = np.flatnonzero(shells.centers == shells.neighbors)[::-1]  # of several, the last one stays
+        which, m = np.nonzero((shells.images[own][:, None] == images).all(axis=2))
+        in_shells[shells.centers[own[which]], m] = own[which]
+        place = np.full(len(shells.centers), 3)
+        place[in_shells[in_shells >= 0]] = np.nonzero(in_shells >= 0)[1]
+
+        atoms, m = np.nonzero(in_shells < 0)
+        lengths = np.sqrt(((images @ lattice) ** 2).sum(axis=1))[m]
+        added = (
+            NeighborList(atoms, atoms, images[m], lengths),
+            NeighborList(atoms, atoms, -images[m], lengths),
+        )
+        edges = [np.concatenate(arrays) for arrays in zip(shells, *added, strict=True)]
+        order = np.argsort(5 * edges[0] + np.concatenate([place, m, np.full(len(m), 4)]), kind="stable")
         return NeighborList(*(array[order] for array in edges))
-
-
-def _to_own_image(edges: NeighborList, image: np.ndarray) -> np.ndarray:
-    return (edges.centers == edges.neighbors) & (edges.images == image).all(axis=1)
 
 
 def lattice_images(lattice: np.ndarray) -> np.ndarray:
@@ -80,17 +79,24 @@ def lattice_images(lattice: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: a cell that is not finite or has no volume.
     """
-    radius = np.linalg.norm(lattice, axis=1).max() + MARGIN
+    radius = math.sqrt((lattice**2).sum(axis=1).max()) + MARGIN
     found = radius_neighbors(lattice, np.zeros((1, 3)), radius).images
-    l1 = found[0]
-    l2 = found[np.cross(l1, found).any(axis=1)][0]
-    l3 = found[found @ np.cross(l1, l2) != 0][0]
-    vectors = np.stack([l1, l2, l3]) @ lattice
-    lengths = np.linalg.norm(vectors, axis=1)
-    signs = np.where(vectors @ vectors[0] < -RIGHT_ANGLE * lengths * lengths[0], -1, 1)
-    if np.linalg.det(signs[:, None] * vectors) < 0:
-        signs = -signs
-    return signs[:, None] * np.stack([l1, l2, l3])
+    normals = _cross(found[0], found)
+    second = normals.any(axis=1).argmax()
+    third = (found @ normals[second] != 0).argmax()
+    images = found[[0, second, third]]
+    vectors = images @ lattice
+    products = vectors @ vectors.T
+    lengths = np.sqrt(products.diagonal())
+    images[products[0] < -RIGHT_ANGLE * lengths * lengths[0]] *= -1
+    left_handed = np.linalg.det(images @ lattice) < 0
+    return -images if left_handed else images
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a × b for (3,) and (..., 3); numpy.cross takes ten times as long for few vectors."""
+    skew = np.array([[0, -a[2], a[1]], [a[2], 0, -a[0]], [-a[1], a[0], 0]])
+    return b @ skew.T
 
 
 @dataclass(frozen=True)
