@@ -41,7 +41,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.features.atom_table import LAST_ELEMENT, atom_table
-from baselines.features.comformer_conv import ComformerConv
+from baselines.features.comformer_conv import ComformerConv, Messages
 from baselines.features.counted_norm import CountedNorm
 from baselines.features.distinct import distinct
 from baselines.features.gaussians import GaussianGrid
@@ -116,8 +116,9 @@ class EComFormer(nn.Module):
         x = self.embedding(self.atom_table[batch.numbers])
         lengths = distinct(batch.edge_distances)
         e = F.softplus(self.length(self.length_grid(-0.75 / batch.edge_distances[lengths.first])))
+        messages = Messages.of(batch, lengths.of)
         for layer, convolution in enumerate(self.convolutions):
-            x = convolution(x, e, lengths.of, batch.edge_centers, batch.edge_neighbors, batch.edge_counts)
+            x = convolution(x, e, messages)
             if layer == 0:
                 x = self.equivariant(x, e, lengths.of, batch)
         crystal = torch.segment_reduce(x, "mean", lengths=batch.sizes)

@@ -45,7 +45,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.features.atom_table import LAST_ELEMENT, atom_table
-from baselines.features.comformer_conv import ComformerConv, GatedMessages, TwoLayers
+from baselines.features.comformer_conv import ComformerConv, GatedMessages, Messages, TwoLayers
 from baselines.features.counted_norm import CountedNorm
 from baselines.features.distinct import Distinct, distinct
 from baselines.features.edge_linear import rows_of
@@ -117,11 +117,12 @@ class IComFormer(nn.Module):
         x = self.embedding(self.atom_table[batch.numbers])
         lengths = distinct(batch.edge_distances)
         e, rows = self._of_length(batch.edge_distances[lengths.first]), lengths.of
-        edges = batch.edge_centers, batch.edge_neighbors, batch.edge_counts
+        messages = Messages.of(batch, rows)
         for layer, convolution in enumerate(self.convolutions):
             if layer == 1:
                 e, rows = self._updated(e, rows, batch)
-            x = convolution(x, e, rows, *edges)
+                messages = Messages.of(batch, rows)
+            x = convolution(x, e, messages)
         crystal = torch.segment_reduce(x, "mean", lengths=batch.sizes)
         return self.output(F.silu(self.hidden(crystal)))
 

@@ -17,13 +17,16 @@ is multiplied out first. The function is the same.
 """
 
 import math
+from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.features.counted_norm import CountedNorm
+from baselines.features.distinct import distinct
 from baselines.features.edge_linear import rows_of
+from baselines.graphs.batch import GraphBatch
 from crystalformer.layers.segments import segment_sum
 
 
@@ -76,27 +79,40 @@ class ComformerConv(nn.Module):
         self.concat = nn.Linear(width, width)
         self.norm = CountedNorm(width)
 
-    def forward(
-        self, x: Tensor, e: Tensor, edge_rows: Tensor, centers: Tensor, neighbors: Tensor, edge_counts: Tensor
-    ) -> Tensor:
-        """New features of the atoms, (atoms, C).
-
-        Args:
-            x: (atoms, C).
-            e: (distinct, C), features of the distinct edges.
-            edge_rows: (edges,) int64, the row of e that each edge has.
-            centers: (edges,) int64, the atom that receives; sorted.
-            neighbors: (edges,) int64, the atom that sends.
-            edge_counts: (atoms,) int64, edges of each receiving atom.
-        """
+    def forward(self, x: Tensor, e: Tensor, edges: "Messages") -> Tensor:
+        """New features of the atoms, (atoms, C); `x` (atoms, C), `e` (distinct edges, C)."""
         z_k, z_v = (
-            rows_of(layers.part(2, self.edge, e), edge_rows)
-            + rows_of(layers.part(0, layer, x), centers)
-            + rows_of(layers.part(1, layer, x), neighbors)
+            rows_of(layers.part(2, self.edge, e), edges.rows)
+            + rows_of(layers.part(0, layer, x), edges.centers)
+            + rows_of(layers.part(1, layer, x), edges.neighbors)
             for layers, layer in (
                 (self.messages.key_update, self.key),
                 (self.messages.message_update, self.value),
             )
         )
-        m = self.messages(rows_of(self.query(x), centers), z_k, z_v)
-        return F.softplus(x + self.norm(self.concat(segment_sum(m, edge_counts))))
+        m = self.messages(rows_of(self.query(x), edges.centers), z_k, z_v, edges.counts)
+        total = segment_sum(m * edges.counts.to(m.dtype)[:, None], edges.per_center)
+        return F.softplus(x + self.norm(self.concat(total)))
+
+
+class Messages(NamedTuple):
+    """The distinct messages of a convolution, sorted by the atom that receives.
+
+    An atom may get the same several times, by symmetry or as an edge occurs twice.
+    """
+
+    centers: Tensor  # (messages,) int64, the atom that receives
+    neighbors: Tensor  # (messages,) int64, the atom that sends
+    rows: Tensor  # (messages,) int64, the distinct edge
+    counts: Tensor  # (messages,) int64, how often each message occurs
+    per_center: Tensor  # (atoms,) int64, messages of each atom
+
+    @classmethod
+    def of(cls, batch: GraphBatch, edge_rows: Tensor) -> Self:
+        """`edge_rows` (edges,) int64 tells which edges have equal features."""
+        found = distinct(batch.edge_centers, batch.edge_neighbors, edge_rows)
+        centers = batch.edge_centers[found.first]
+        per_center = torch.bincount(centers, minlength=len(batch.numbers))
+        return cls(
+            centers, batch.edge_neighbors[found.first], edge_rows[found.first], found.counts, per_center
+        )
