@@ -45,10 +45,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.features.atom_table import LAST_ELEMENT, atom_table
-from baselines.features.comformer_conv import ComformerConv, GatedMessages, Messages, TwoLayers
+from baselines.features.comformer_conv import ComformerConv, Messages
 from baselines.features.counted_norm import CountedNorm
 from baselines.features.distinct import Distinct, distinct
 from baselines.features.edge_linear import rows_of
+from baselines.features.gated_messages import GatedMessages, TwoLayers, sum_of_rows
 from baselines.features.gaussians import GaussianGrid
 from baselines.graphs.lattice_shells import LatticeBatch, LatticeBatches
 from crystalformer.data.array_store import ArrayStore
@@ -190,35 +191,28 @@ class EdgeUpdate(nn.Module):
 
         `e` (distinct lengths, C), `lam` (crystals, 3, C) of the lattice vectors, `theta` (cosines, C).
         """
-        z_k = self._sum(self.messages.key_update, self.key, self.lattice_keys, e, lam, theta, pairs)
-        z_v = self._sum(self.messages.message_update, self.value, self.lattice_values, e, lam, theta, pairs)
-        m = self.messages(rows_of(self.query(e), pairs.length), z_k, z_v, pairs.counts)
-        total = (
-            rows_of(m, pairs.of_edge[:, 0])
-            + rows_of(m, pairs.of_edge[:, 1])
-            + rows_of(m, pairs.of_edge[:, 2])
+        rows = pairs.length, pairs.vector, pairs.cosine
+        z_k, z_v = (
+            sum_of_rows(self._parts(layers, own, lattice, e, lam, theta), rows)
+            for layers, own, lattice in (
+                (self.messages.key_update, self.key, self.lattice_keys),
+                (self.messages.message_update, self.value, self.lattice_values),
+            )
         )
+        m = self.messages(rows_of(self.query(e), pairs.length), z_k, z_v, pairs.counts)
+        total = sum_of_rows((m, m, m), pairs.of_edge.unbind(1))
         out = F.linear(total, self.concat.weight, 3 * self.concat.bias)
         return F.softplus(rows_of(e, pairs.edge_length) + self.norm(out, pairs.edge_counts))
 
-    def _sum(
-        self,
-        layers: TwoLayers,
-        own: nn.Linear,
-        lattice: Iterable[Any],
-        e: Tensor,
-        lam: Tensor,
-        theta: Tensor,
-        pairs: Pairs,
-    ) -> Tensor:
-        """The three parts of the first layer of key or value, (P, C)."""
-        from_lattice = torch.stack(
-            [layers.part(1, layer, lam[:, m]) for m, layer in enumerate(lattice)], dim=1
-        )
+    def _parts(
+        self, layers: TwoLayers, own: nn.Linear, lattice: Iterable[Any], e: Tensor, lam: Tensor, theta: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What e, λ and θ give to the first layer of key or value, each (its rows, C)."""
+        by_vector = [layers.part(1, layer, lam[:, m]) for m, layer in enumerate(lattice)]
         return (
-            rows_of(layers.part(0, own, e), pairs.length)
-            + rows_of(from_lattice.flatten(0, 1), pairs.vector)
-            + rows_of(layers.part(2, self.angle, theta), pairs.cosine)
+            layers.part(0, own, e),
+            torch.stack(by_vector, dim=1).flatten(0, 1),
+            layers.part(2, self.angle, theta),
         )
 
 

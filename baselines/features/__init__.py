@@ -5,6 +5,7 @@ gaussians.py      one number as a row of Gaussians
 edge_linear.py    a linear layer of [v_i ‖ v_j ‖ e_ij], most of it computed per atom
 distinct.py       rows that occur several times, to compute what depends on them once
 counted_norm.py   batch norm of such rows
-comformer_conv.py the attention and the convolution of ComFormer
+gated_messages.py the attention of ComFormer, with a backward that keeps little
+comformer_conv.py the convolution of ComFormer
 tensor_products.py products with spherical harmonics: eComFormer
 """

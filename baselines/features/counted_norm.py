@@ -29,9 +29,13 @@ class CountedNorm(nn.BatchNorm1d):
         mean = counts @ input / total
         centered = input - mean
         variance = counts @ centered.square() / total
-        with torch.no_grad():
-            momentum = self.momentum or 0.0
-            self.running_mean.lerp_(mean, momentum)
-            self.running_var.lerp_(variance * (total / (total - 1)), momentum)
-            self.num_batches_tracked.add_(1)
+        self.update(mean, variance, total)
         return torch.addcmul(self.bias, centered, self.weight * torch.rsqrt(variance + self.eps))
+
+    @torch.no_grad()
+    def update(self, mean: Tensor, variance: Tensor, total: Tensor) -> None:
+        """Moves the running statistics towards the mean and the variance (divided by `total`) of all rows."""
+        momentum = self.momentum or 0.0
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(variance * (total / (total - 1)), momentum)
+        self.num_batches_tracked.add_(1)
