@@ -116,7 +116,7 @@ class EComFormer(nn.Module):
         x = self.embedding(self.atom_table[batch.numbers])
         lengths = distinct(batch.edge_distances)
         e = F.softplus(self.length(self.length_grid(-0.75 / batch.edge_distances[lengths.first])))
-        messages = Messages.of(batch, lengths.of)
+        messages = Messages.of(batch.edge_centers, batch.edge_neighbors, lengths.of, len(x))
         for layer, convolution in enumerate(self.convolutions):
             x = convolution(x, e, messages)
             if layer == 0:

@@ -118,11 +118,12 @@ class IComFormer(nn.Module):
         x = self.embedding(self.atom_table[batch.numbers])
         lengths = distinct(batch.edge_distances)
         e, rows = self._of_length(batch.edge_distances[lengths.first]), lengths.of
-        messages = Messages.of(batch, rows)
+        ends = batch.edge_centers, batch.edge_neighbors
+        messages = Messages.of(*ends, rows, len(x))
         for layer, convolution in enumerate(self.convolutions):
             if layer == 1:
                 e, rows = self._updated(e, rows, batch)
-                messages = Messages.of(batch, rows)
+                messages = Messages.of(*ends, rows, len(x))
             x = convolution(x, e, messages)
         crystal = torch.segment_reduce(x, "mean", lengths=batch.sizes)
         return self.output(F.silu(self.hidden(crystal)))

@@ -21,7 +21,6 @@ from baselines.features.counted_norm import CountedNorm
 from baselines.features.distinct import distinct
 from baselines.features.edge_linear import rows_of
 from baselines.features.gated_messages import GatedMessages, sum_of_rows
-from baselines.graphs.batch import GraphBatch
 from crystalformer.layers.segments import segment_sum
 
 
@@ -38,17 +37,11 @@ class Messages(NamedTuple):
     per_center: Tensor  # (atoms,) int64, messages of each atom
 
     @classmethod
-    def of(cls, batch: GraphBatch, edge_rows: Tensor) -> Self:
-        """`edge_rows` (edges,) int64 tells which edges have equal features."""
-        found = distinct(batch.edge_centers, batch.edge_neighbors, edge_rows)
-        centers = batch.edge_centers[found.first]
-        return cls(
-            centers,
-            batch.edge_neighbors[found.first],
-            edge_rows[found.first],
-            found.counts,
-            per_center=torch.bincount(centers, minlength=len(batch.numbers)),
-        )
+    def of(cls, centers: Tensor, neighbors: Tensor, edge_rows: Tensor, atoms: int) -> Self:
+        """Of edges, with `edge_rows` (edges,) int64 to tell which of them have equal features."""
+        first, _, counts = distinct(centers, neighbors, edge_rows)
+        per_center = torch.bincount(centers[first], minlength=atoms)
+        return cls(centers[first], neighbors[first], edge_rows[first], counts, per_center)
 
 
 class ComformerConv(nn.Module):
