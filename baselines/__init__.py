@@ -10,6 +10,8 @@
 | `alignn` | ALIGNN | Choudhary and DeCost, npj Comput. Mater. 7, 185 (2021) |
 | `matformer` | Matformer | Yan et al., NeurIPS 2022 |
 | `potnet` | PotNet | Lin et al., ICML 2023 |
+| `icomformer` | iComFormer | Yan, Fu, Qian, Qian and Ji, ICLR 2024 |
+| `ecomformer` | eComFormer | the same |
 
 Each file holds one frozen config with the published setting as its defaults and one module; its docstring
 gives the formulas and everything that differs from the published code. No model imports another.

@@ -217,6 +217,8 @@ ENTRY = ModelEntry(
         schedule="one_cycle",
         warmup=0.3,
         clip_norm=0.0,
+        scale_targets=False,
+        decay_norms=False,
         swa_epochs=0,
     ),
 )

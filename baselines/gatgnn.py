@@ -220,6 +220,7 @@ ENTRY = ModelEntry(
         milestone=150,
         step_factor=0.3,
         clip_norm=0.0,
+        scale_targets=False,
         swa_epochs=0,
     ),
 )

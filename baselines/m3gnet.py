@@ -37,7 +37,7 @@ What differs from the published code:
 - V_1 [v_i ‖ v_j ‖ e_ij] is computed as a sum of three products, two of which are done per atom.
 - Crystals without triplets, on which the published code fails, and atoms without neighbours are represented:
   their sums are 0.
-- Targets are scaled by the benchmark; the published code adds a mean and references of elements, if asked to.
+- The published code adds a mean and references of elements to its prediction, if asked to; this one does not.
 
 The table ends at Z = 94. The published recipe is that of its `Trainer`, which stops when nothing has
 improved for 200 epochs, with the Adam of its examples.
@@ -251,6 +251,7 @@ ENTRY = ModelEntry(
         weight_decay=0.0,
         schedule="constant",
         clip_norm=10.0,
+        scale_targets=False,
         swa_epochs=0,
     ),
 )

@@ -242,6 +242,7 @@ ENTRY = ModelEntry(
         weight_decay=0.0,
         schedule="constant",
         clip_norm=3.0,
+        scale_targets=False,
         swa_epochs=0,
     ),
 )

@@ -203,6 +203,7 @@ ENTRY = ModelEntry(
         schedule="one_cycle",
         warmup=0.0043,  # 2,000 steps, of 500 epochs with the 60,000 training crystals of the MEGNet set
         clip_norm=0.0,
+        scale_targets=False,
         swa_epochs=0,
     ),
 )

@@ -14,7 +14,18 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from baselines import alignn, cgcnn, gatgnn, m3gnet, matformer, megnet, potnet, schnet
+from baselines import (
+    alignn,
+    cgcnn,
+    ecomformer,
+    gatgnn,
+    icomformer,
+    m3gnet,
+    matformer,
+    megnet,
+    potnet,
+    schnet,
+)
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.batch import CrystalBatches
 from crystalformer.data.elements import unknown_elements
@@ -89,6 +100,8 @@ MODELS: dict[str, ModelEntry] = {
         alignn.ENTRY,
         matformer.ENTRY,
         potnet.ENTRY,
+        icomformer.ENTRY,
+        ecomformer.ENTRY,
     )
 }
 

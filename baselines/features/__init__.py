@@ -14,6 +14,9 @@
 | `messages` | messages of a batch in blocks that fit into a cache |
 | `vector_attention` | the messages of Matformer, in blocks |
 | `gated_messages` | those of PotNet |
+| `channel_attention` | those of ComFormer |
+| `comformer_conv` | its convolution |
+| `tensor_products` | products with spherical harmonics: eComFormer |
 | `shifted_softplus` | the activation of SchNet and MEGNet |
 | `set2set` | a set of vectors as one, by attention: the readout of MEGNet |
 | `glorot` | initial weights as Keras draws them |

@@ -29,13 +29,17 @@ class CountedNorm(nn.BatchNorm1d):
         total = counts.sum()
         mean = counts @ input / total
         variance = counts @ (input - mean).square() / total
-        with torch.no_grad():
-            momentum = self.momentum or 0.0
-            self.running_mean.lerp_(mean, momentum)
-            self.running_var.lerp_(variance * (total / (total - 1)), momentum)
-            self.num_batches_tracked.add_(1)
+        self.update(mean, variance, total)
         return mean, variance
 
     def _normalized(self, input: Tensor, counts: Tensor) -> Tensor:
         mean, variance = self.statistics(input, counts)
         return torch.addcmul(self.bias, input - mean, self.weight * torch.rsqrt(variance + self.eps))
+
+    @torch.no_grad()
+    def update(self, mean: Tensor, variance: Tensor, total: Tensor) -> None:
+        """Moves the running statistics towards the mean and the variance (divided by `total`) of all rows."""
+        momentum = self.momentum or 0.0
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(variance * (total / (total - 1)), momentum)
+        self.num_batches_tracked.add_(1)

@@ -10,6 +10,7 @@
 | `lattice_sums` | Coulomb, London and Pauli potentials summed over all images |
 | `pair_potentials` | these sums for all pairs of atoms of a data set, cached as the edges are: PotNet |
 | `chunks` | work on a data set shared by processes |
+| `lattice_shells` | these, and edges along three vectors of the lattice: ComFormer |
 | `edge_lists` | the edges of a whole data set, built once in parallel, then read memory-mapped |
 | `batch` | `GraphBatch`: the crystals of one step with their edges |
 | `potential_batch` | `PotentialBatch`: one with the potentials of all pairs, too |
