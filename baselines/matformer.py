@@ -27,8 +27,8 @@ What differs from the published code:
   the branches for lattice angles and edge updates, which the published setting switches off.
 - Where an atom has fewer than 12 neighbours within 8 Å the published code starts again with a larger radius
   and then forgets the lattice edges; here they stay.
-- The published recipe spares biases and norms from weight decay but for the weights of message_norm, which its
-  rule of names misses; here all norms are spared.
+- The published recipe spares biases and norms from weight decay, but not the weights of message_norm, which
+  its rule of names misses; here all norms are spared.
 - Training on a batch of one atom uses the running statistics in BN, where the published code stops.
 
 What is as published and worth knowing: lattice edges belong to the cell as it is written, so that another

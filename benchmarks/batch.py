@@ -11,6 +11,7 @@ from crystalformer.data.catalog import DATASETS
 from crystalformer.data.image_batch import ImageBatch, ImageBatches
 from crystalformer.sources.bundled import read_bundled
 
+DATASET = "mp-formation-2015"  # of the batch of a step
 RADIUS = 6.93  # Å
 
 
@@ -18,7 +19,7 @@ RADIUS = 6.93  # Å
 def fixed_batch() -> ImageBatch:
     """128 crystals and all their images within 3.5 sigma_max; the targets are random."""
     with TemporaryDirectory() as folder:
-        store = fixed_store(Path(folder), "mp-formation-2015", crystals=128, seed=0)
+        store = fixed_store(Path(folder), DATASET, crystals=128, seed=0)
         batch = ImageBatches(store, random_targets(store), Path(folder), RADIUS)(np.arange(len(store)))
     return batch
 

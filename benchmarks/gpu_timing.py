@@ -128,7 +128,7 @@ def _step_time(
     config = TrainConfig(batch_size=size)
     here = resident(batches, model, rows, torch.device(device))
     assert here is not None
-    optimizer = build_optimizer(model, config, fused=True)
+    optimizer = build_optimizer(model, config)
     steps = DeviceSteps(model, here, rows, optimizer, config, functional.l1_loss)
     generator = np.random.default_rng(0)
     order = [generator.choice(rows, size, replace=False) for _ in range(STEPS)]

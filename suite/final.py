@@ -227,7 +227,6 @@ def shared_record(job: FinalJob, store: ArrayStore, evaluation: Evaluation) -> d
         "unit": task.unit,
         "seed": task.seed,
         "config": task.resolved_config(),
-        **task.facts(),
         "selected_from": job.selected_from,
         "rank": job.rank,
         "metrics": evaluation.metrics,
@@ -242,6 +241,7 @@ def shared_record(job: FinalJob, store: ArrayStore, evaluation: Evaluation) -> d
 def _record(job: FinalJob, run: TrialRun, evaluation: Evaluation) -> dict:
     curve = read_curve(job.task.curve)
     return shared_record(job, run.store, evaluation) | {
+        **job.task.facts(),
         "parameters": run.parameters,
         "kept": "raw" if run.trainer.average is None else "averaged",
         "epochs": run.trainer.epoch,
