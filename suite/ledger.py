@@ -13,7 +13,7 @@ known, so a search continues from its study alone: no state of Ray's is needed a
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -107,7 +107,7 @@ class TrialLedger:
             create_trial(
                 state=TrialState.RUNNING,
                 params={f"{turn.model.key}/{name}": value for name, value in params.items()},
-                distributions=self._distributions(turn.model),
+                distributions=self._distributions(turn.model, params),
                 user_attrs={"assignment": json.dumps(asdict(assignment)), "model": turn.model.key},
                 system_attrs=attributes,
             )
@@ -162,11 +162,11 @@ class TrialLedger:
             objectives=len(self.space.objective),
         )
         values = {name.removeprefix(prefix): value for name, value in proposal.params.items()}
-        return values, proposal.attributes
+        return model.active(values), proposal.attributes
 
     @staticmethod
-    def _distributions(model: ModelSpace) -> dict[str, BaseDistribution]:
-        return {f"{model.key}/{name}": domain.distribution() for name, domain in model.domains.items()}
+    def _distributions(model: ModelSpace, params: Mapping[str, Scalar]) -> dict[str, BaseDistribution]:
+        return {f"{model.key}/{name}": model.domains[name].distribution() for name in params}
 
     @staticmethod
     def _assignment(trial: FrozenTrial) -> Assignment:

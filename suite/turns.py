@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from suite.sampling.grid import grid_size
+from suite.sampling.grid import grid_point, grid_size
 from suite.space.model_space import ModelSpace
 from suite.space.scalars import Scalar
 from suite.space.search_space import SearchSpace
@@ -67,12 +67,19 @@ def ablation_points(model: ModelSpace, design: str | None) -> list[dict[str, Sca
 
 
 def _grid_turns(models: Sequence[ModelSpace]) -> Iterator[Turn]:
-    left = {model.key: grid_size(model.domains) for model in models}
-    while any(left.values()):
-        for model in models:
-            if left[model.key]:
-                left[model.key] -= 1
-                yield Turn(model)
+    grids = [_grid(model) for model in models]
+    for turns in itertools.zip_longest(*grids):
+        yield from (turn for turn in turns if turn is not None)
+
+
+def _grid(model: ModelSpace) -> Iterator[Turn]:
+    """Every combination once; some differ only in parameters that do not exist with the rest."""
+    seen = set()
+    for index in range(int(grid_size(model.domains))):
+        params = model.active(grid_point(model.domains, index))
+        if (key := tuple(params.items())) not in seen:
+            seen.add(key)
+            yield Turn(model, params=params)
 
 
 def _ablation_turns(models: Sequence[ModelSpace], design: str | None, seeds: Sequence[int]) -> Iterator[Turn]:

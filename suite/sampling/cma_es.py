@@ -61,7 +61,12 @@ def _distribution(history: Sequence[Outcome], axes: Mapping[str, Domain], seed: 
 
 
 def _point(outcome: Outcome, axes: Mapping[str, Domain]) -> np.ndarray:
-    return np.array([position(domain, outcome.params[name]) for name, domain in axes.items()])
+    return np.array([_place(outcome.params, name, domain) for name, domain in axes.items()])
+
+
+def _place(params: Mapping[str, Scalar], name: str, domain: Domain) -> float:
+    """Where a value lies; in the middle where the parameter did not exist."""
+    return position(domain, params[name]) if name in params else 0.5
 
 
 def _errors(generation: Sequence[Outcome]) -> list[float]:

@@ -7,7 +7,6 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from suite.sampling.cma_es import Outcome, cma_es
-from suite.sampling.grid import grid_point
 from suite.sampling.optuna_samplers import Proposal, ask_optuna
 from suite.sampling.quasi_random import quasi_random
 from suite.space.domains import Domain
@@ -40,8 +39,6 @@ def propose(
     match sampler:
         case "quasi-random":
             return Proposal(quasi_random(domains, seed, len(history)), {})
-        case "grid":
-            return Proposal(grid_point(domains, len(history)), {})
         case "cma-es":
             return Proposal(cma_es([_outcome(trial) for trial in history], domains, state), {})
     return ask_optuna(

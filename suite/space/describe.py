@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from suite.space.data_block import SplitSpec
+from suite.space.domains import Domain
 from suite.space.model_space import ModelSpace
 from suite.space.scalars import Scalar, shown
 from suite.space.search_space import SearchSpace
@@ -129,7 +130,8 @@ def _parameters(space: SearchSpace, model: ModelSpace) -> Table:
         table.add_column(heading, overflow="fold")
     defaults = dict(_resolved(space, model, model.first))
     for name, domain in model.domains.items():
-        cells = (name, str(domain), "searched", shown(model.published[name]), shown(model.first[name]))
+        first = shown(model.first[name]) if name in model.first else "does not exist"
+        cells = (name, _domain(model, name, domain), "searched", shown(model.published[name]), first)
         table.add_row(*map(Text, cells), style="bold")
     for name, value in model.constants.items():
         table.add_row(*map(Text, (name, shown(value), "fixed", shown(model.published[name]), "")))
@@ -139,6 +141,16 @@ def _parameters(space: SearchSpace, model: ModelSpace) -> Table:
                 *map(Text, (name, shown(value), "default", shown(model.published[name]), "")), style="dim"
             )
     return table
+
+
+def _domain(model: ModelSpace, name: str, domain: Domain) -> str:
+    """The domain, and the condition under which the parameter exists."""
+    conditions = (
+        f"{other} is {' or '.join(shown(value) for value in values)}"
+        for other, values in model.conditions.get(name, {}).items()
+    )
+    when = " and ".join(conditions)
+    return f"{domain} when {when}" if when else str(domain)
 
 
 def _resolved(
@@ -168,7 +180,8 @@ def _examples(space: SearchSpace, model: ModelSpace, entry: "ModelEntry", sample
     drawn = [dict(model.first)]
     if model.size() > 1:
         drawn += [
-            {name: domain.sample(rng) for name, domain in model.domains.items()} for _ in range(samples - 1)
+            model.active({name: domain.sample(rng) for name, domain in model.domains.items()})
+            for _ in range(samples - 1)
         ]
     for index, params in enumerate(drawn):
         config, _ = space.resolve(model.key, params)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 
 from crystalformer.training.config import TrainConfig
 from suite.space.ablation_block import AblationBlock, read_ablation
+from suite.space.conditions import KEY, active_names, check_no_circle, read_condition
 from suite.space.domains import Choice, Constant, Domain
 from suite.space.model_space import ModelSpace, train_config
 from suite.space.node import TRAIN_NAMES, Node
@@ -83,6 +84,7 @@ class _ModelReader:
     def read(self) -> ModelSpace:
         domains: dict[str, Domain] = {}
         constants: dict[str, Scalar] = {}
+        conditions = self._take_conditions()
         for name, node in self.nodes.items():
             domain = self._domain(name, node)
             if isinstance(domain, Constant):
@@ -93,6 +95,9 @@ class _ModelReader:
         first = {name: self._first(name, domain, published[name]) for name, domain in domains.items()}
         if self.ablation is not None:
             domains, first = self._factors(self.ablation, domains, constants, published)
+        self.conditions = {name: read_condition(name, node, domains) for name, node in conditions.items()}
+        check_no_circle(self.conditions, conditions)
+        first = self._existing(domains, first)
         self._try({**constants, **first})
         space = ModelSpace(
             key=self.entry.key,
@@ -103,11 +108,27 @@ class _ModelReader:
             first=first,
             published=published,
             defaults=self.entry.config(**self._of_model({**constants, **first})),
+            conditions=self.conditions,
         )
-        for params in trial_points(domains, first):
-            self._try({**constants, **params}, {name for name in params if params[name] != first[name]})
+        for point in trial_points(domains, first):
+            params = self._existing(domains, point)
+            self._try({**constants, **params}, {name for name in params if params[name] != first.get(name)})
         self._note_epochs()
         return space
+
+    def _take_conditions(self) -> dict[str, Node]:
+        """The conditions of searched parameters, taken out of their nodes."""
+        found = {}
+        for name, node in self.nodes.items():
+            if isinstance(node.value, dict) and KEY in node.value:
+                entries = dict(node.value)
+                found[name] = entries.pop(KEY)
+                self.nodes[name] = Node(entries, node.where, node.path)
+        return found
+
+    def _existing(self, domains: Mapping[str, Domain], params: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        names = active_names(domains, self.conditions, params)
+        return {name: value for name, value in params.items() if name in names}
 
     def _recipes(self) -> dict[str, TrainConfig]:
         """The recipes that the space allows; a single one is no parameter."""

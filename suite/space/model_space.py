@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crystalformer.training.config import TrainConfig
+from suite.space.conditions import Conditions, active_names
 from suite.space.domains import Domain
 from suite.space.scalars import Scalar
 from suite.space.values import as_field, field_types
@@ -21,6 +22,7 @@ class ModelSpace:
             (`TrainConfig`'s defaults) or "published" (the model's own), each with the number of epochs it was
             made for; both where `recipe` is searched.
         domains: the searched parameters, of the model and of its training.
+        conditions: of parameters that exist only for some values of others, see `conditions`.
         constants: the parameters that the space fixes.
         first: the configuration tried first, for the searched parameters.
         published: the published value of every parameter; one that depends on the epochs may be None.
@@ -35,6 +37,7 @@ class ModelSpace:
     first: Mapping[str, Scalar]
     published: Mapping[str, Scalar]
     defaults: Any
+    conditions: Conditions = field(default_factory=dict)
 
     @property
     def recipe(self) -> str:
@@ -49,15 +52,21 @@ class ModelSpace:
         """Number of configurations, possibly infinite."""
         return math.prod(domain.size() for domain in self.domains.values())
 
+    def active(self, params: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """Those of the values whose parameters exist."""
+        names = active_names(self.domains, self.conditions, params)
+        return {name: value for name, value in params.items() if name in names}
+
     def resolve(self, params: Mapping[str, Scalar], epochs: int) -> tuple[Any, TrainConfig]:
         """The configurations of the model and of its training for values of all searched parameters.
 
         Raises:
             ValueError: a searched parameter lacks, one is not searched, or a value is impossible.
         """
-        if set(params) != set(self.domains):
+        expected = active_names(self.domains, self.conditions, params)
+        if set(params) != expected:
             raise ValueError(
-                f"params of {self.key}: expected {', '.join(sorted(self.domains)) or 'none'}, "
+                f"params of {self.key}: expected {', '.join(sorted(expected)) or 'none'}, "
                 f"got {', '.join(sorted(params)) or 'none'}"
             )
         values = {**self.constants, **params}

@@ -250,6 +250,7 @@ def _content(
             key: {
                 "recipe": space.recipe,
                 "domains": {name: domain.plain() for name, domain in space.domains.items()},
+                **({"conditions": space.conditions} if space.conditions else {}),
                 "first": dict(space.first),
                 "resolved": {
                     part: asdict(config)
