@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 GPU := .venv-gpu
+ORACLES := .venv-oracles
 
-.PHONY: search test test-gpu check clean chaos
+.PHONY: search test test-gpu test-oracles check clean chaos
 
 search: $(VENV)/.installed
 	$(BIN)/python -m suite.search --space $(SPACE)
@@ -19,6 +20,12 @@ test: $(VENV)/.installed-dev check
 # PyTorch brought its own, that one is used.
 test-gpu: $(VENV)/.installed-dev $(GPU)/.installed
 	PYTHONPATH=$(CURDIR)/$(GPU) $(BIN)/python -m pytest tests/gpu
+
+# The models against other people's code, in an environment of its own: its packages want older versions of some.
+# The imports come first, because a test whose package is absent is skipped.
+test-oracles: $(ORACLES)/.installed
+	$(ORACLES)/bin/python -c 'import cgcnn2.model, e3nn.o3, matgl.layers, torch_geometric'
+	$(ORACLES)/bin/python -m pytest tests/oracles
 
 chaos: $(VENV)/.installed-dev
 	CHAOS=long $(BIN)/python -m pytest -s tests/chaos
@@ -44,5 +51,11 @@ $(GPU)/.installed: $(VENV)/.installed-dev
 	$(BIN)/python -c 'import triton' 2>/dev/null || $(PIP) --no-deps --target $(GPU) --upgrade triton
 	touch $@
 
+$(ORACLES)/.installed: pyproject.toml constraints.txt constraints-oracles.txt
+	test -x $(ORACLES)/bin/python || $(PYTHON) -m venv $(ORACLES)
+	awk -F== '!seen[$$1]++' constraints-oracles.txt constraints.txt > $(ORACLES)/constraints.txt
+	$(ORACLES)/bin/python -m pip install --quiet --disable-pip-version-check -c $(ORACLES)/constraints.txt -e '.[dev,oracles]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(GPU) data runs
+	rm -rf $(VENV) $(GPU) $(ORACLES) data runs

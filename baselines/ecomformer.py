@@ -49,7 +49,7 @@ from baselines.features.tensor_products import FromScalars, ToScalars, harmonics
 from baselines.graphs.batch import GraphBatch, GraphBatches
 from baselines.graphs.lattice_shells import LatticeShells
 from crystalformer.data.array_store import ArrayStore
-from crystalformer.entry import ModelEntry
+from crystalformer.entry import ModelEntry, Variant
 from crystalformer.training.config import TrainConfig
 
 
@@ -178,4 +178,5 @@ ENTRY = ModelEntry(
         decay_norms=False,
         swa_epochs=0,
     ),
+    variants={"half": Variant({"scalars": 64}, 5_583_809)},  # of the released code
 )

@@ -53,7 +53,7 @@ from baselines.features.edge_linear import rows_of
 from baselines.features.gaussians import GaussianGrid
 from baselines.graphs.lattice_shells import LatticeBatch, LatticeBatches
 from crystalformer.data.array_store import ArrayStore
-from crystalformer.entry import ModelEntry
+from crystalformer.entry import ModelEntry, Variant
 from crystalformer.training.config import TrainConfig
 
 
@@ -247,4 +247,5 @@ ENTRY = ModelEntry(
         decay_norms=False,
         swa_epochs=0,
     ),
+    variants={"3 layers": Variant({"conv_layers": 3}, 4_037_121)},  # 4,111,201 with its 74,080 unused
 )

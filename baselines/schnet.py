@@ -52,7 +52,7 @@ from baselines.features.shifted_softplus import shifted_softplus
 from baselines.graphs.batch import GraphBatch, GraphBatches
 from baselines.graphs.radius import WithinRadius
 from crystalformer.data.array_store import ArrayStore
-from crystalformer.entry import ModelEntry
+from crystalformer.entry import ModelEntry, Variant
 from crystalformer.layers.segments import segment_mean, segment_sum
 from crystalformer.training.config import TrainConfig
 
@@ -206,4 +206,5 @@ ENTRY = ModelEntry(
         clip_norm=0.0,
         swa_epochs=0,
     ),
+    variants={"64 features": Variant({"node_width": 64, "filter_width": 64}, 127_553)},
 )

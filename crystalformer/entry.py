@@ -1,7 +1,7 @@
 """`ModelEntry`: what the suite has to know of a model to search, train, compare and report it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,19 @@ from crystalformer.training.config import TrainConfig
 
 def needs_no_calibration(model: nn.Module, batch: CrystalBatch) -> None:
     """Most models take nothing from their first batch."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Another configuration of a model that was published beside the default one.
+
+    Attributes:
+        settings: fields of the configuration -> their values in place of the defaults.
+        published_parameters: as in `ModelEntry`.
+    """
+
+    settings: Mapping[str, bool | int | float | str]
+    published_parameters: int
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,7 @@ class ModelEntry:
         published_recipe: the training settings of the paper or its released code.
         calibrate: sets statistics that the model takes from its first training batch, before training.
         facts: what a run's record says of a configuration beside the configuration itself.
+        variants: other published configurations by their names, which readers see.
     """
 
     key: str
@@ -47,3 +61,4 @@ class ModelEntry:
     published_recipe: TrainConfig
     calibrate: Callable[[Any, CrystalBatch], None] = needs_no_calibration
     facts: Callable[[Any], dict[str, float | None]] = lambda config: {}
+    variants: Mapping[str, Variant] = field(default_factory=dict)

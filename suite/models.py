@@ -30,7 +30,7 @@ from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.batch import CrystalBatches
 from crystalformer.data.elements import unknown_elements
 from crystalformer.data.image_batch import ImageBatches
-from crystalformer.entry import ModelEntry
+from crystalformer.entry import ModelEntry, Variant
 from crystalformer.model.config import CrystalformerConfig, CrystalFramerConfig
 from crystalformer.model.crystalformer import Crystalformer
 from crystalformer.training.config import TrainConfig
@@ -72,6 +72,7 @@ CRYSTALFORMER = ModelEntry(
     published_recipe=TrainConfig(epochs=500, batch_size=128, swa_epochs=50),
     calibrate=Crystalformer.calibrate,
     facts=_truncation,
+    variants={"7 blocks": Variant({"num_layers": 7}, 1_471_745)},
 )
 CRYSTALFRAMER = ModelEntry(
     key="crystalframer",
@@ -85,6 +86,11 @@ CRYSTALFRAMER = ModelEntry(
     published_recipe=TrainConfig(epochs=800, batch_size=128, swa_epochs=50),
     calibrate=Crystalformer.calibrate,
     facts=_truncation,
+    variants={
+        "lightweight": Variant(
+            {"angle_basis": 16, "angle_width": 1.0, "c_dist": 1.5, "c_angle": 6.0}, 878_081
+        ),
+    },
 )
 
 MODELS: dict[str, ModelEntry] = {

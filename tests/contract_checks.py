@@ -179,7 +179,11 @@ def learns_eight_crystals(subject: Subject) -> None:
 
 
 def has_the_published_parameters(subject: Subject) -> None:
-    assert parameter_count(subject.model) == subject.entry.published_parameters
+    entry = subject.entry
+    assert parameter_count(subject.model) == entry.published_parameters
+    for variant in entry.variants.values():
+        model = entry.build(entry.config(**variant.settings))
+        assert parameter_count(model) == variant.published_parameters
 
 
 def has_settings_that_can_be_recorded(subject: Subject) -> None:

@@ -43,12 +43,25 @@ def test_the_registry_as_json() -> None:
     rows = json.loads(done.stdout)
     assert [row["name"] for row in rows] == list(MODELS)
     for row in rows:
-        assert list(row) == ["name", "parameters", "published_parameters", "graph", "paper"]
+        assert list(row) == ["name", "parameters", "published_parameters", "graph", "paper", "variants"]
         assert row["published_parameters"] == MODELS[row["name"]].published_parameters
         assert row["graph"]
         assert row["paper"]
     counts = {row["name"]: row["parameters"] for row in rows}
     assert (counts["crystalformer"], counts["cgcnn"]) == (853_505, 80_833)
+
+    variants = {(row["name"], variant["name"]): variant for row in rows for variant in row["variants"]}
+    assert {of: variant["parameters"] for of, variant in variants.items()} == {
+        ("crystalformer", "7 blocks"): 1_471_745,
+        ("crystalframer", "lightweight"): 878_081,
+        ("schnet", "64 features"): 127_553,
+        ("icomformer", "3 layers"): 4_111_201 - 74_080,  # less what its code never uses
+        ("ecomformer", "half"): 5_583_809,
+    }
+    for variant in variants.values():
+        assert list(variant) == ["name", "settings", "parameters", "published_parameters"]
+        assert variant["published_parameters"] == variant["parameters"]
+    assert variants["crystalformer", "7 blocks"]["settings"] == {"num_layers": 7}
 
 
 def test_the_registry_as_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,9 +69,24 @@ def test_the_registry_as_a_table(capsys: pytest.CaptureFixture[str], monkeypatch
     assert main([]) == 0
     lines = capsys.readouterr().out.splitlines()
     for key, entry in MODELS.items():
-        (line,) = [line for line in lines if line.split()[:1] == [key]]
-        for cell in (entry.label, entry.paper, f"{entry.published_parameters:,}", entry.graph):
-            assert cell in line
+        (place,) = [place for place, line in enumerate(lines) if line.split()[:1] == [key]]
+        for cell in (entry.paper, f"{entry.published_parameters:,}", entry.graph):
+            assert cell in lines[place]
+        for below, (name, variant) in zip(lines[place + 1 :], entry.variants.items(), strict=False):
+            assert below.strip().startswith(f"{name} ")
+            assert f"{variant.published_parameters:,}" in below
+
+
+def test_the_table_breaks_no_word_at_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([]) == 0
+    text = capsys.readouterr().out
+    assert max(len(line) for line in text.splitlines()) <= 80
+    expected = {word for entry in MODELS.values() for word in f"{entry.graph} {entry.paper}".split()}
+    expected |= {word for entry in MODELS.values() for name in entry.variants for word in name.split()}
+    assert expected <= set(text.split())
 
 
 def test_a_wrong_flag_is_one_line_and_2(capsys: pytest.CaptureFixture[str]) -> None:
