@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from reports.build import build
+from reports.build import build, build_ablation
 from reports.run_folder import ReportError
 
 
@@ -22,11 +22,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--out", metavar="DIR", type=Path, help="where the report goes (default: RUN/report, for one run)"
     )
+    parser.add_argument(
+        "--ablation",
+        action="store_true",
+        help="the report of ablations alone: what each change of the reference did (default DIR: "
+        "RUN/ablation_report)",
+    )
     options = parser.parse_args(arguments)
     if options.out is None and len(options.runs) > 1:
         return _fail("--out: expected a folder for the report of several runs, got none", 2)
     try:
-        out = build(options.runs, options.out or options.runs[0] / "report")
+        if options.ablation:
+            out = build_ablation(options.runs, options.out or options.runs[0] / "ablation_report")
+        else:
+            out = build(options.runs, options.out or options.runs[0] / "report")
     except ReportError as error:
         return _fail(str(error), 2)
     except OSError as error:
