@@ -193,7 +193,7 @@ def is_numeric(table: PrintedTable, column: int) -> bool:
     return table.header[column].startswith(
         (
             *("Val", "Test", "Predicted", "Seeds", "Parameters", "Training", "Prediction", "MAD"),
-            *("Difference", "Relative", "95 %", "p ("),  # of an ablation
+            *("Difference", "Relative", "95", "p ("),  # of an ablation
         )
     )
 

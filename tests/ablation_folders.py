@@ -44,9 +44,8 @@ def write_ablation(
     `raw`: that of the last step's weights, the same number by default. `state` may be None for a trial that
     never began. The table is written as a search writes it, columns of several types as text.
     """
-    run = RunFolderMaker(name="ablation", **{"errors": {"crystalformer": 0.07}, **maker}).write(
-        folder, finals
-    )
+    settings = {"name": "ablation", "errors": {"crystalformer": 0.07}, **maker}
+    run = RunFolderMaker(**settings).write(folder, finals)
     first, *_ = json.loads((run / "search.json").read_text())["dataset"]["targets"]
     rows = [
         row
@@ -54,9 +53,8 @@ def write_ablation(
         for point in points(factors, factorial)
         if (row := _row(first, point, seed, state(point, seed), error, raw)) is not None
     ]
-    write_table(
-        run / "trials.parquet", [row | {"number": i, "trial_id": f"t{i:04d}"} for i, row in enumerate(rows)]
-    )
+    numbered = [row | {"number": number, "trial_id": f"t{number:04d}"} for number, row in enumerate(rows)]
+    write_table(run / "trials.parquet", numbered)
     model = {
         "first": {name: values[0] for name, values in factors.items()},
         "domains": {name: {"choices": list(values)} for name, values in factors.items()},

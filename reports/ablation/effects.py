@@ -11,7 +11,7 @@ from reports.ablation.study import Scalar, Study
 from reports.comparison import ALPHA, holm, paired_p
 
 WEIGHTS = "weights"  # the factor of the row that compares two sets of weights of the same runs
-LAST_STEP = "last step instead of average"
+LAST_STEP = "last step"
 AVERAGED = "average"
 
 

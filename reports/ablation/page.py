@@ -29,6 +29,7 @@ def ablation_page(runs: dict[str, Path], ablations: list[dict[str, Any]]) -> str
 
 def _section(finding: Finding, figures: Path) -> dict[str, Any]:
     return {
+        "title": f"{finding.study.label}, {finding.study.target}",
         "headline": finding.headline,
         "reference": finding.reference,
         "listed": listed(finding),

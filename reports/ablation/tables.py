@@ -3,7 +3,7 @@
 import pandas as pd
 
 from reports.ablation.effects import WEIGHTS, Effect
-from reports.ablation.terms import in_words, named, plain, signed
+from reports.ablation.terms import named, plain, signed, with_unit
 from reports.ablation.words import Finding, decimals
 from reports.render import Cell, PrintedRow, PrintedTable, in_unit, markdown_table, markdown_words
 from reports.rounding import p_value
@@ -23,7 +23,7 @@ def printed_effects(finding: Finding) -> PrintedTable:
         "Reference",
         in_unit("Difference of val MAE", study.unit),
         "Relative (%)",
-        in_unit("95 % interval", study.unit),
+        in_unit("95\N{NO-BREAK SPACE}% interval", study.unit),
         "Seeds",
         "p (Holm)",
         "Verdict",
@@ -35,11 +35,11 @@ def printed_effects(finding: Finding) -> PrintedTable:
 
 def _cells(effect: Effect) -> tuple[Cell, ...]:
     places = decimals(effect)
-    verdict = "moved" if effect.moved else "not shown to move" if effect.tested else "not tested"
+    verdict = "moved" if effect.moved else "not shown" if effect.tested else "not tested"
     interval = f"{signed(effect.low, places)} to {signed(effect.high, places)}" if effect.tested else ""
     return (
-        Cell(in_words(effect.factor, effect.value)),
-        Cell(in_words(effect.factor, effect.reference)),
+        Cell(with_unit(effect.factor, effect.value)),
+        Cell(with_unit(effect.factor, effect.reference)),
         Cell(signed(effect.mean, places) if effect.n else "", bold=effect.moved),
         Cell(signed(effect.percent, 1) if effect.percent == effect.percent else ""),
         Cell(interval),

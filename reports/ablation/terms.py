@@ -1,6 +1,6 @@
 """Factors and their values in words, with units, for readers who do not know the code."""
 
-from reports.ablation.effects import WEIGHTS, Effect
+from reports.ablation.effects import AVERAGED, LAST_STEP, WEIGHTS, Effect
 from reports.ablation.study import Scalar
 from reports.rounding import significant
 
@@ -60,6 +60,8 @@ def term(factor: str) -> str:
 
 def named(factor: str) -> str:
     """The factor in words, with the name that a search space gives it where that differs."""
+    if factor == WEIGHTS:
+        return f"{WEIGHTS}: {LAST_STEP} instead of {AVERAGED}"
     return factor if term(factor) == factor else f"{term(factor)} [{factor}]"
 
 
@@ -86,6 +88,11 @@ def in_words(factor: str, value: Scalar) -> str:
         return TERMS[factor][2][value]
     if factor == "lattice_range" and is_number(value):
         return f"{value} (a box of ±{value} cells)"
+    return with_unit(factor, value)
+
+
+def with_unit(factor: str, value: Scalar) -> str:
+    """A value with its unit, short."""
     unit = unit_of(factor)
     if not unit or not is_number(value):
         return plain(value)
@@ -93,11 +100,12 @@ def in_words(factor: str, value: Scalar) -> str:
 
 
 def change(effect: Effect) -> str:
-    """What was changed: `depth 1 blocks instead of 4 blocks`."""
+    """What was changed: `Depth 1 block instead of 4 blocks`."""
     if effect.factor == WEIGHTS:
-        return f"{WEIGHTS}: {effect.value}"
-    value, reference = (in_words(effect.factor, each) for each in (effect.value, effect.reference))
-    return f"{term(effect.factor)}: {value} instead of {reference}"
+        return f"{WEIGHTS.capitalize()} of the {effect.value} instead of their {effect.reference}"
+    value = in_words(effect.factor, effect.value)
+    text = f"{term(effect.factor)} {value} instead of {with_unit(effect.factor, effect.reference)}"
+    return text[:1].upper() + text[1:]
 
 
 def signed(value: float, decimals: int | None = None) -> str:

@@ -113,40 +113,36 @@ def _with_unit(text: str, unit: str | None) -> str:
 
 def _percent(effect: Effect) -> str:
     text = signed(effect.percent, 1) if effect.percent == effect.percent else ""
-    return f"{text} %" if text else "no percentage"
+    return f"{text}\N{NO-BREAK SPACE}%" if text else "no percentage"
 
 
 def _sentence(effect: Effect, unit: str | None) -> str:
     places = decimals(effect)
-    low, high = signed(effect.low, places), signed(effect.high, places)
-    difference = _with_unit(signed(effect.mean, places), unit)
     numbers = (
-        f"{difference} ({_percent(effect)}), 95 % interval {low} to {high}, {_seeds(effect)}, "
-        f"Holm-corrected {p_value(effect.p)}"
+        f"95\N{NO-BREAK SPACE}% interval {signed(effect.low, places)} to {signed(effect.high, places)}; "
+        f"{_seeds(effect)}; Holm-corrected {p_value(effect.p)}"
     )
     if effect.moved:
-        verdict = "raised the error" if effect.mean > 0 else "lowered the error"
-    else:
-        verdict = "not shown to move the error"
-    if not effect.moved and effect.low * effect.high > 0:
-        numbers += "; the interval leaves out 0, but one of so many may do so by chance"
-    return f"{_capital(change(effect))}: {verdict}: {numbers}."
+        verb = "raised" if effect.mean > 0 else "lowered"
+        size = _with_unit(f"{abs(effect.mean):,.{places}f}", unit)
+        return f"{change(effect)} {verb} the error by {size} ({_percent(effect)}; {numbers})."
+    alone = " The interval leaves out 0, but one of so many may do so by chance."
+    text = (
+        f"{change(effect)}: {_with_unit(signed(effect.mean, places), unit)} ({_percent(effect)}; {numbers})."
+    )
+    return text + (alone if effect.low * effect.high > 0 else "")
 
 
 def _seeds(effect: Effect) -> str:
     return f"n = {effect.n}" + ("" if effect.n == effect.planned else f" of {effect.planned} seeds")
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def _untested(effect: Effect, unit: str | None) -> str:
     if not effect.n:
-        return f"{_capital(change(effect))}: no seed with a complete run of both sides."
+        return f"{change(effect)}: no seed with a complete run of both sides."
     difference = _with_unit(signed(effect.mean), unit)
     return (
-        f"{_capital(change(effect))}: {difference} ({_percent(effect)}) with one seed alone; the spread "
+        f"{change(effect)}: {difference} ({_percent(effect)}) with one seed alone; the spread "
         "between trainings is unknown."
     )
 
