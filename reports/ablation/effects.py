@@ -117,14 +117,17 @@ def _of_weights(study: Study) -> Iterator[Effect]:
 def _both_weights(study: Study) -> pd.DataFrame:
     """Columns val_mae and val_mae_raw of the runs that averaged their weights, by seed and configuration.
 
-    Both errors come from one run, so that nothing but the weights differs. A run whose two errors are the
-    same number averaged nothing. One-at-a-time: of the reference alone, as all other effects.
+    Both errors come from one run, so that nothing but the weights differs. A configuration whose two
+    errors are the same number in every run averaged nothing. One-at-a-time: of the reference alone, as all
+    other effects.
     """
     runs = study.complete.dropna(subset=["val_mae_raw"])
-    runs = runs[runs["val_mae_raw"] != runs["val_mae"]]
+    factors = list(study.levels)
     if not study.factorial:
-        runs = runs[(runs[list(study.levels)] == 0).all(axis=1)]
-    return runs.set_index(["seed", *study.levels])[["val_mae", "val_mae_raw"]]
+        runs = runs[(runs[factors] == 0).all(axis=1)]
+    differs = runs["val_mae_raw"] != runs["val_mae"]
+    averaged = differs.groupby([runs[name] for name in factors]).transform("any")
+    return runs[averaged].set_index(["seed", *factors])[["val_mae", "val_mae_raw"]]
 
 
 def _effect(

@@ -23,7 +23,8 @@ def sections(findings: Sequence[Finding], figures: Path) -> list[dict[str, Any]]
 
 def ablation_page(runs: dict[str, Path], ablations: list[dict[str, Any]]) -> str:
     """The ablation alone as HTML; `runs` are names and places of the run folders."""
-    command = ["python", "-m", "reports", *map(str, runs.values()), "--ablation", "--out", "DIR"]
+    place = ["--out", "DIR"] if len(runs) > 1 else []
+    command = ["python", "-m", "reports", *map(str, runs.values()), "--ablation", *place]
     return render("ablation_page.html.j2", names=list(runs), ablations=ablations, command=shlex.join(command))
 
 

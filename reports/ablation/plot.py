@@ -98,7 +98,9 @@ def _panel(axes: Axes, finding: Finding, factor: str, theme: Theme) -> None:
 
 
 def _axis(axes: Axes, factor: str, values: list[Scalar], places: list[float], numeric: bool) -> None:
-    axes.set_title(in_unit(term(factor), unit_of(factor) if numeric else None))
+    axes.set_title(term(factor))
+    if numeric and (unit := unit_of(factor)):
+        axes.set_xlabel(unit)
     axes.grid(axis="x", visible=False)
     if numeric and min(places) > 0 and max(places) >= WIDE_RANGE * min(places):
         axes.set_xscale("log")
@@ -108,14 +110,9 @@ def _axis(axes: Axes, factor: str, values: list[Scalar], places: list[float], nu
         axes.margins(x=0.15)
     axes.xaxis.set_major_locator(FixedLocator(places))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(places, [_tick(factor, value) for value in values])
-    crowded = not numeric and sum(len(_tick(factor, value)) for value in values) > 24
+    axes.set_xticks(places, [plain(value) for value in values])
+    crowded = not numeric and sum(len(plain(value)) for value in values) > 24
     axes.tick_params(axis="x", rotation=25 if crowded else 0)
-
-
-def _tick(factor: str, value: Scalar) -> str:
-    """A short label."""
-    return str(value).replace(" instead of average", "") if factor == WEIGHTS else plain(value)
 
 
 def caption(finding: Finding) -> str:
