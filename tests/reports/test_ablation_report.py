@@ -152,10 +152,8 @@ def test_the_same_run_gives_the_same_bytes(run: Path, report: Path, tmp_path: Pa
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     hostile = write_ablation(tmp_path / "run", error, name=HOSTILE, targets={"x": HOSTILE}, seeds=(0, 1))
     search = json.loads((hostile / "search.json").read_text())
-    edit_json(
-        hostile / "search.json",
-        models={"crystalformer": search["models"]["crystalformer"] | {"label": HOSTILE}},
-    )
+    search["models"]["crystalformer"]["label"] = HOSTILE
+    edit_json(hostile / "search.json", models=search["models"])
     out = build_ablation([hostile], tmp_path / "out")
     page = (out / "index.html").read_text(encoding="utf-8")
     assert "<script" not in page
@@ -171,9 +169,8 @@ def test_numbers_have_a_numeric_axis_and_keywords_have_not(run: Path) -> None:
     depth = panels["depth"]
     assert depth.get_xlabel() == "blocks"
     assert sorted(depth.get_xticks()) == [1, 2, 4]
-    means = {
-        line.get_xdata()[0]: line.get_ydata()[0] for line in depth.lines if line.get_marker() in ("o", "D")
-    }
+    markers = [line for line in depth.lines if line.get_marker() in ("o", "D")]
+    means = {line.get_xdata()[0]: line.get_ydata()[0] for line in markers}
     assert means == pytest.approx({4: 0.052, 1: 0.064, 2: 0.052})
     assert panels["depth"].get_ylabel() == "validation MAE (log10(GPa))"
     labels = [tick.get_text() for tick in panels["normalisation"].get_xticklabels()]
@@ -191,7 +188,8 @@ def test_the_bundled_ablation_has_words_for_all_its_factors(tmp_path: Path) -> N
         turn = turns[number]
         assert turn.params is not None
         values = {f"crystalformer/{name}": value for name, value in turn.params.items()}
-        error_of = {"val_mae": 0.05 + 0.001 * number, "val_mae_raw": 0.06, "seed": turn.seed}
+        noise = 1e-6 * (number**3 % 31)
+        error_of = {"val_mae": 0.05 + 0.001 * number + noise, "val_mae_raw": 0.06, "seed": turn.seed}
         named = {"trial_id": f"t{number}", "number": number, "model": turn.model.key}
         rows.append({**common, **named, **error_of, "parameters": 1, "ended": "trained", **values})
     write_table(run / "trials.parquet", rows)
@@ -201,7 +199,7 @@ def test_the_bundled_ablation_has_words_for_all_its_factors(tmp_path: Path) -> N
     assert set(study.levels) <= set(TERMS)
     found = finding(study)
     assert [effect.mean for effect in found.effects[:-1]] == pytest.approx(
-        [0.001 * step for step in range(1, turns.limit // 3)]
+        [0.001 * step for step in range(1, turns.limit // 3)], abs=1e-5
     )
 
 
