@@ -8,7 +8,7 @@ from reports.ablation.terms import change, in_words, signed, term
 from reports.comparison import ALPHA
 from reports.rounding import decimals_of_sd, p_value, with_sd
 
-MOST_NAMED = 3  # changes that a headline names in each direction
+MOST_NAMED = 3  # changes that a headline names in each direction, and reasons why runs ended
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,11 @@ def _unfinished(study: Study) -> list[str]:
     if complete == study.planned:
         return [f"All {counted(complete, 'run')} of the design are complete."]
     states = study.trials["state"].value_counts(sort=False)
-    parts = [f"{number:,} {state}" for state, number in states.items() if state != "complete"]
+    parts = [
+        f"{number:,} {state}{_reasons(study, str(state))}"
+        for state, number in states.items()
+        if state != "complete"
+    ]
     if (begun := len(study.trials)) < study.planned:
         parts.append(f"{study.planned - begun:,} not begun")
     if broken := int(states.get("complete", 0)) - complete:
@@ -193,3 +197,11 @@ def _unfinished(study: Study) -> list[str]:
         f"{complete:,} of {counted(study.planned, 'run')} of the design are complete; {', '.join(parts)}. "
         "Only complete runs are compared, in pairs of the same seed."
     ]
+
+
+def _reasons(study: Study, state: str) -> str:
+    """Why the trials of a state ended, in parentheses; trials.parquet has all reasons."""
+    ended = study.trials.loc[study.trials["state"] == state, "ended"].dropna()
+    reasons = [reason for reason in dict.fromkeys(map(str, ended)) if reason]
+    more = [f"{counted(len(reasons) - MOST_NAMED, 'further reason')}"] if len(reasons) > MOST_NAMED else []
+    return f" ({'; '.join([*reasons[:MOST_NAMED], *more])})" if reasons else ""
