@@ -1,5 +1,7 @@
 """The error against each factor: a panel per factor, on a numeric axis where its values are numbers."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,9 +21,7 @@ WIDE_RANGE = 20  # from this ratio of the largest to the smallest value on, the 
 
 
 def errors_by_factor(finding: Finding, theme: Theme) -> Figure:
-    """A panel per factor: dots are seeds, markers their mean; filled where the change moved the error, a
-    diamond for the reference, whose mean the line marks.
-    """
+    """A panel per factor; `caption` says what its marks are."""
     factors = _factors(finding)
     columns = min(COLUMNS, len(factors))
     lines = -(-len(factors) // columns)
@@ -31,6 +31,7 @@ def errors_by_factor(finding: Finding, theme: Theme) -> Figure:
         _panel(axes, finding, factor, theme)
     for axes in panels[len(factors) :]:
         axes.set_visible(False)
+    panels[0].set_ylim(_limits(finding, factors))
     for axes in panels[::columns]:
         axes.set_ylabel(in_unit("validation MAE", finding.study.unit))
     return figure
@@ -52,6 +53,15 @@ def errors_by_factor_alt(finding: Finding) -> str:
     return f"Error of {study.label} against each factor, {quantity}. {'; '.join(parts)}."
 
 
+def _limits(finding: Finding, factors: list[str]) -> tuple[float, float]:
+    """The range of the errors and something around it; an interval of two seeds may be far wider."""
+    tables = [errors_by_value(finding.study, factor) for factor in factors]
+    low = min(float(table.min(axis=None)) for table in tables if table.size)
+    high = max(float(table.max(axis=None)) for table in tables if table.size)
+    margin = 0.12 * (high - low) or 0.05 * high
+    return low - margin, high + margin
+
+
 def drawable(finding: Finding) -> bool:
     """Whether there is an error to draw."""
     return bool(_factors(finding)) and len(finding.study.complete) > 0
@@ -68,33 +78,44 @@ def _values(finding: Finding, factor: str) -> list[Scalar]:
 
 
 def _panel(axes: Axes, finding: Finding, factor: str, theme: Theme) -> None:
+    """Circles stand at the reference's mean plus the paired difference: where seeds are missing, a mean of
+    those that are left would show their luck.
+    """
     errors = errors_by_value(finding.study, factor)
     values, colour = _values(finding, factor), theme.colour(finding.study.model)
     numeric = factor != WEIGHTS and all(is_number(value) for value in values)
-    places = [float(value) if numeric else float(index) for index, value in enumerate(values)]  # type: ignore[arg-type]
-    moved = {effect.position: effect.moved for effect in finding.effects if effect.factor == factor}
-    means = errors.mean()
+    places = _places(values, numeric)
     for position in errors.columns:
         seeds = errors[position].dropna()
-        axes.plot(
-            [places[position]] * len(seeds), seeds, ".", color=colour, alpha=0.5, markersize=5, zorder=2
-        )
-        axes.plot(
-            places[position],
-            means[position],
-            marker="o" if position else "D",
-            color=colour,
-            markerfacecolor=colour if moved.get(position, False) or not position else theme.paper,
-            markersize=7,
-            markeredgewidth=1.6,
-            zorder=3,
-        )
-    if 0 in means.index:
-        axes.axhline(means[0], color=theme.muted, linewidth=1, linestyle="--", zorder=1)
-    if numeric:
-        known = sorted(errors.columns, key=lambda position: places[position])
-        axes.plot([places[p] for p in known], means[known], "-", color=colour, alpha=0.4, zorder=1)
+        at = [places[position]] * len(seeds)
+        axes.plot(at, seeds, ".", color=colour, alpha=0.5, markersize=5, zorder=2)
+    if 0 in errors:
+        reference = float(errors[0].mean())
+        mine = [effect for effect in finding.effects if effect.factor == factor and effect.n]
+        means = [(places[effect.position], reference + effect.mean) for effect in mine]
+        if numeric:
+            line = sorted([(places[0], reference), *means])
+            axes.plot(*zip(*line, strict=True), "-", color=colour, alpha=0.4, zorder=1)
+        axes.axhline(reference, color=theme.muted, linewidth=1, linestyle="--", zorder=1)
+        axes.plot(places[0], reference, "D", color=colour, markersize=7, zorder=4)
+        for effect, (place, mean) in zip(mine, means, strict=True):
+            face = colour if effect.moved else theme.paper
+            style: dict[str, Any] = {
+                "color": colour,
+                "markerfacecolor": face,
+                "markersize": 7,
+                "markeredgewidth": 1.6,
+            }
+            axes.plot(place, mean, "o", zorder=4, **style)
+            if effect.tested:
+                ends = (reference + effect.low, reference + effect.high)
+                axes.vlines(place, *ends, color=colour, linewidth=1.4, zorder=3)
     _axis(axes, factor, values, places, numeric)
+
+
+def _places(values: list[Scalar], numeric: bool) -> list[float]:
+    """Where the values stand on the axis."""
+    return [float(value) if numeric else float(i) for i, value in enumerate(values)]  # type: ignore[arg-type]
 
 
 def _axis(axes: Axes, factor: str, values: list[Scalar], places: list[float], numeric: bool) -> None:
@@ -121,6 +142,7 @@ def caption(finding: Finding) -> str:
     averaged = ", each over all combinations of the other factors" if finding.study.factorial else ""
     filled = " Filled circles: the change moved the error." if any(each.moved for each in effects) else ""
     return (
-        f"Validation MAE: small dots are single seeds{averaged}, large markers their means; the diamond and "
-        f"the dashed line are the reference.{filled} Lower is better."
+        f"Validation MAE: small dots are single seeds{averaged}. The diamond and the dashed line are the "
+        "reference's mean; circles are that mean plus the paired difference, bars its 95\N{NO-BREAK SPACE}% "
+        f"interval, cut off at the edge.{filled} Lower is better."
     )

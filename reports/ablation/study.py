@@ -24,8 +24,8 @@ class Study:
         seeds: those that each configuration is trained with.
         reference: factor -> its value in the reference configuration.
         levels: factor -> its other values, in the order of the space.
-        trials: one row per trial that began: seed, state, ended, val_mae, val_mae_raw, and a column per factor
-            that holds the position of its value, 0 for the reference and then as in `levels`.
+        trials: one row per trial that began: seed, state, ended, val_mae, val_mae_raw, and for each factor a
+            column that holds the position of its value, 0 for the reference and then as in `levels`.
     """
 
     experiment: str
@@ -141,9 +141,8 @@ def _trials(
     columns = [*TRIAL_COLUMNS, *(f"{model}/{name}" for name in levels)]
     if len(mine) and (missing := [name for name in columns if name not in mine.columns]):
         raise ReportError(f"{where}: expected the columns {', '.join(columns)}; missing {', '.join(missing)}")
-    found = mine.reindex(columns=["trial_id", "state", "ended", "val_mae", *TRIAL_COLUMNS]).reset_index(
-        drop=True
-    )
+    kept = ["trial_id", "state", "ended", "val_mae", *TRIAL_COLUMNS]
+    found = mine.reindex(columns=kept).reset_index(drop=True)
     found["val_mae_raw"] = found["val_mae_raw"].astype("float64")
     for name, others in levels.items():
         stored = mine[f"{model}/{name}"] if len(mine) else []
