@@ -9,6 +9,7 @@ this order:
 4. `comparison`: is the best model really better? A paired test over crystals.
 5. `mae_table`: the one frame behind every table.
 6. `rounding`, `table_notes`, `render`, `latex`: that frame as Markdown, CSV and LaTeX.
-7. `figures` (`error_plot`, `plots`), `html`: the pictures and the page.
-8. `build`: all of it, put in place at once or not at all.
+7. `ablation`: where a search was an ablation, what each change of its reference did.
+8. `figures` (`error_plot`, `plots`), `templating`, `html`: the pictures and the page.
+9. `build`: all of it, put in place at once or not at all.
 """

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from reports.build import build
+from reports.build import build, build_ablation
 from reports.run_folder import ReportError
 
 
@@ -12,6 +12,23 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 the report could not be written, 2 the input is wrong. One line on standard
     error says why.
     """
+    options = _parser().parse_args(arguments)
+    if options.out is None and len(options.runs) > 1:
+        return _fail("--out: expected a folder for the report of several runs, got none", 2)
+    try:
+        if options.ablation:
+            out = build_ablation(options.runs, options.out or options.runs[0] / "ablation_report")
+        else:
+            out = build(options.runs, options.out or options.runs[0] / "report")
+    except ReportError as error:
+        return _fail(str(error), 2)
+    except OSError as error:
+        return _fail(f"the report could not be written: {error}", 1)
+    print(f"report: {out / 'index.html'}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m reports",
         description="Build tables, figures and a page from run folders, and from nothing else.",
@@ -22,17 +39,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--out", metavar="DIR", type=Path, help="where the report goes (default: RUN/report, for one run)"
     )
-    options = parser.parse_args(arguments)
-    if options.out is None and len(options.runs) > 1:
-        return _fail("--out: expected a folder for the report of several runs, got none", 2)
-    try:
-        out = build(options.runs, options.out or options.runs[0] / "report")
-    except ReportError as error:
-        return _fail(str(error), 2)
-    except OSError as error:
-        return _fail(f"the report could not be written: {error}", 1)
-    print(f"report: {out / 'index.html'}")
-    return 0
+    parser.add_argument(
+        "--ablation",
+        action="store_true",
+        help="the report of ablations alone: what each change of the reference did (default DIR: "
+        "RUN/ablation_report)",
+    )
+    return parser
 
 
 def _fail(message: str, code: int) -> int:

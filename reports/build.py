@@ -4,9 +4,14 @@ as it was.
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from reports import published
+from reports.ablation.page import ablation_page, sections
+from reports.ablation.study import check_all_are_ablations, studies
+from reports.ablation.tables import ablation_markdown, effects_csv
+from reports.ablation.words import Finding, finding
 from reports.answer import answers
 from reports.figures import draw_all
 from reports.html import page
@@ -18,36 +23,67 @@ from reports.run_folder import ReportError
 
 # A folder with one of these is an older report, perhaps without files that a reader took away, and may be
 # replaced; any other folder that holds something may not.
-REPORT_FILES = ("mae_table.csv", "mae_table.md", "mae_table.tex")
+REPORT_FILES = ("mae_table.csv", "mae_table.md", "mae_table.tex", "ablation.csv", "ablation.md")
 
 
 def build(runs: list[Path], out: Path) -> Path:
     """Writes the report of `runs` into the folder `out` and returns it.
 
-    Files: index.html, mae_table.{md,tex,csv}, figures/*.png. The same run folders give the same files, byte
-    for byte. Raises ReportError where the runs or `out` are unfit; then, and after any other failure, `out`
-    is unchanged.
+    Files: index.html, mae_table.{md,tex,csv}, figures/*.png, and where a run is an ablation
+    ablation.{md,csv}. The same run folders give the same files, byte for byte. Raises ReportError where the
+    runs or `out` are unfit; then, and after any other failure, `out` is unchanged.
     """
-    out = out.absolute()
-    _check_replaceable(out)
+    _check_replaceable(out.absolute())
     results = load(runs)
     table = build_table(results, published.load())
     tables = printed_tables(table, results)
     found = answers(table, results)[0]
+    findings = [finding(study) for study in studies(results)]
+
+    def texts(figures: Path) -> dict[str, str]:
+        pictures = draw_all(results, table, figures)
+        return {
+            "index.html": page(results, table, tables, pictures, sections(findings, figures)),
+            "mae_table.md": markdown_text(tables, found.headline),
+            "mae_table.tex": latex_text(tables, found.headline),
+            "mae_table.csv": csv_text(table),
+        } | (_ablation_texts(findings) if findings else {})
+
+    return _write(out.absolute(), texts)
+
+
+def build_ablation(runs: list[Path], out: Path) -> Path:
+    """Writes the report of ablations alone into the folder `out` and returns it.
+
+    Files: index.html, ablation.{md,csv}, figures/*.png. Otherwise as `build`; also raises ReportError where a
+    run is no ablation.
+    """
+    _check_replaceable(out.absolute())
+    results = load(runs)
+    check_all_are_ablations(results)
+    findings = [finding(study) for study in studies(results)]
+    places = {name: folder.path for name, folder in results.folders.items()}
+
+    def texts(figures: Path) -> dict[str, str]:
+        return {"index.html": ablation_page(places, sections(findings, figures))} | _ablation_texts(findings)
+
+    return _write(out.absolute(), texts)
+
+
+def _ablation_texts(findings: list[Finding]) -> dict[str, str]:
+    return {"ablation.md": ablation_markdown(findings), "ablation.csv": effects_csv(findings)}
+
+
+def _write(out: Path, texts: Callable[[Path], dict[str, str]]) -> Path:
+    """Puts the files that `texts` gives, and the figures that it draws meanwhile, where `out` is."""
     out.parent.mkdir(parents=True, exist_ok=True)
     fresh = out.with_name(f".{out.name}.{os.getpid()}.new")
     try:
         fresh.mkdir()
-        pictures = draw_all(results, table, fresh / "figures")
-        texts = {
-            "index.html": page(results, table, tables, pictures),
-            "mae_table.md": markdown_text(tables, found.headline),
-            "mae_table.tex": latex_text(tables, found.headline),
-            "mae_table.csv": csv_text(table),
-        }
-        for name, text in texts.items():
+        files = texts(fresh / "figures")
+        for name, text in files.items():
             (fresh / name).write_text(text, encoding="utf-8")
-        _replace(fresh, out, {*texts, "figures"})
+        _replace(fresh, out, {*files, "figures"})
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return out

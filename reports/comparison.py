@@ -60,7 +60,7 @@ def compare(errors: pd.DataFrame) -> Comparison | None:
     differences = {name: (errors[name] - errors[best]).dropna().to_numpy() for name in others}
     if any(len(values) < 2 for values in differences.values()):
         return None
-    corrected = holm([_paired_p(differences[name]) for name in others])
+    corrected = holm([paired_p(differences[name]) for name in others])
     rivals = [
         Rival(name, float(differences[name].mean()), p, len(differences[name]))
         for name, p in zip(others, corrected, strict=True)
@@ -80,7 +80,7 @@ def beside(models: pd.DataFrame, floors: pd.DataFrame) -> tuple[Rival, ...]:
     best = models[models.mean().idxmin()]
     differences = {str(name): (floors[name] - best).dropna().to_numpy() for name in floors}
     found = [
-        Rival(name, float(values.mean()), _paired_p(values), len(values))
+        Rival(name, float(values.mean()), paired_p(values), len(values))
         for name, values in differences.items()
         if len(values) > 1
     ]
@@ -99,7 +99,8 @@ def holm(p_values: list[float]) -> list[float]:
     return corrected
 
 
-def _paired_p(differences: np.ndarray) -> float:
+def paired_p(differences: np.ndarray) -> float:
+    """Two-sided p of the paired t-test of at least two differences (n,)."""
     if np.ptp(differences) == 0:  # the t statistic is 0/0 or infinite
         return 1.0 if differences[0] == 0 else 0.0
     return float(ttest_rel(differences, np.zeros_like(differences)).pvalue)

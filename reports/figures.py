@@ -42,12 +42,12 @@ def draw_all(results: Results, table: MaeTable, folder: Path) -> list[Picture]:
 
 
 def _of_task(results: Results, table: MaeTable, task: Task, folder: Path) -> list[Picture]:
-    slug = _slug(f"{task.dataset}-{task.target}")
+    where = slug(f"{task.dataset}-{task.target}")
     unit = plots.unit_of(table, task)
     error = in_unit("MAE", unit)
     pictures = [
-        _picture(
-            folder / f"errors-{slug}",
+        draw(
+            folder / f"errors-{where}",
             f"Errors: {task.target}",
             f"{error}: mean over the seeds with its standard deviation; small dots are single seeds. "
             f"Lower is better.",
@@ -57,8 +57,8 @@ def _of_task(results: Results, table: MaeTable, task: Task, folder: Path) -> lis
     ]
     if "test" in set(table.measured(task)["split"]):
         pictures.append(
-            _picture(
-                folder / f"parity-{slug}",
+            draw(
+                folder / f"parity-{where}",
                 f"Predicted against calculated: {task.target}",
                 f"Test crystals, all seeds{f', in {unit}' if unit else ''}. On the line, both agree.",
                 plots.parity_alt(table, task),
@@ -66,8 +66,8 @@ def _of_task(results: Results, table: MaeTable, task: Task, folder: Path) -> lis
             )
         )
     pictures.append(
-        _picture(
-            folder / f"learning-curves-{slug}",
+        draw(
+            folder / f"learning-curves-{where}",
             f"Learning curves: {task.target}",
             f"Validation {error} of the final runs: mean over the seeds, band from the lowest seed to the "
             f"highest{'; dotted: floors' if len(table.floors(task)) else ''}.",
@@ -81,8 +81,8 @@ def _of_task(results: Results, table: MaeTable, task: Task, folder: Path) -> lis
 def _history(results: Results, experiment: str, target: str, trials: pd.DataFrame, folder: Path) -> Picture:
     unit = results.folders[experiment].search["dataset"]["targets"].get(target)
     where = f", {experiment}" if len(results.folders) > 1 else ""
-    return _picture(
-        folder / f"search-history-{_slug(f'{experiment}-{target}')}",
+    return draw(
+        folder / f"search-history-{slug(f'{experiment}-{target}')}",
         f"Search history: {target}{where}",
         f"Validation {in_unit('MAE', unit)} of each trial. The line is the lowest so far of each model.",
         plots.history_alt(trials, unit),
@@ -100,15 +100,17 @@ def _searches(results: Results) -> list[tuple[str, str, pd.DataFrame]]:
     ]
 
 
-def _picture(path: Path, title: str, caption: str, alt: str, draw: Callable[[Theme], Figure]) -> Picture:
+def draw(path: Path, title: str, caption: str, alt: str, make: Callable[[Theme], Figure]) -> Picture:
+    """Writes one figure at `path`, without its suffix, light and dark."""
     paths = []
     for theme in THEMES:
         with style(theme):
             paths.append(path.with_name(f"{path.name}{theme.suffix}.png"))
             # Without the version of Matplotlib in it, the same numbers give the same bytes.
-            FigureCanvasAgg(draw(theme)).print_png(paths[-1], metadata={"Software": None})
+            FigureCanvasAgg(make(theme)).print_png(paths[-1], metadata={"Software": None})
     return Picture(title, caption, alt, *paths)
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
+    """`text` as part of a file name."""
     return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-.")

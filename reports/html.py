@@ -1,24 +1,21 @@
 """The page: what was found, how, and where each number comes from, in one file that works offline."""
 
-import base64
 import shlex
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from crystalformer.data.catalog import DATASETS
 from reports.answer import answers
 from reports.figures import Picture
 from reports.load import Results
 from reports.mae_table import MaeTable
-from reports.render import PrintedTable, in_unit, is_numeric
+from reports.render import PrintedTable, in_unit
 from reports.rounding import count, significant
 from reports.run_folder import RunFolder
+from reports.templating import embedded, printed, render
 
-TEMPLATES = Path(__file__).with_name("templates")
 MOST_TRIALS = 200  # rows of the trial table on the page; trials.parquet has them all
 
 
@@ -31,21 +28,22 @@ class Grid:
     rows: tuple[tuple[str, ...], ...]
 
 
-def page(results: Results, table: MaeTable, tables: list[PrintedTable], pictures: list[Picture]) -> str:
+def page(
+    results: Results,
+    table: MaeTable,
+    tables: list[PrintedTable],
+    pictures: list[Picture],
+    ablations: list[dict[str, Any]],
+) -> str:
     """The whole page as HTML; every value is escaped by the template, pictures are embedded."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("index.html.j2").render(
+    return render(
+        "index.html.j2",
         names=list(results.folders),
         answers=answers(table, results),
-        measured=[_printed(each) for each in tables if each.key != "published"],
-        published=next((_printed(each) for each in tables if each.key == "published"), None),
-        pictures=[_embedded(picture) for picture in pictures],
+        measured=[printed(each) for each in tables if each.key != "published"],
+        published=next((printed(each) for each in tables if each.key == "published"), None),
+        ablations=ablations,
+        pictures=[embedded(picture) for picture in pictures],
         searches=[_search(name, folder, results) for name, folder in results.folders.items()],
         finals=_finals(results),
         notes=results.notes,
@@ -53,25 +51,6 @@ def page(results: Results, table: MaeTable, tables: list[PrintedTable], pictures
             ["python", "-m", "reports", *(str(folder.path) for folder in results.folders.values())]
         ),
     )
-
-
-def _printed(table: PrintedTable) -> dict[str, Any]:
-    numeric = [is_numeric(table, column) for column in range(len(table.header))]
-    return {
-        "title": table.title,
-        "header": table.header,
-        "numeric": numeric,
-        "rows": table.rows,
-        "notes": table.notes,
-    }
-
-
-def _embedded(picture: Picture) -> dict[str, str]:
-    def uri(path: Path) -> str:
-        return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
-
-    text = {"title": picture.title, "caption": picture.caption, "alt": picture.alt}
-    return text | {"light": uri(picture.light), "dark": uri(picture.dark)}
 
 
 def _search(name: str, folder: RunFolder, results: Results) -> dict[str, Any]:

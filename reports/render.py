@@ -160,14 +160,15 @@ def csv_text(table: MaeTable) -> str:
 
 def markdown_text(tables: list[PrintedTable], empty: str) -> str:
     """All tables as Markdown; the sentence `empty` where there is none."""
-    return "\n".join(_markdown_table(table) for table in tables) or f"{_markdown(empty)}\n"
+    return "\n".join(markdown_table(table) for table in tables) or f"{markdown_words(empty)}\n"
 
 
-def _markdown_table(table: PrintedTable) -> str:
+def markdown_table(table: PrintedTable) -> str:
+    """One table with its title and notes as Markdown."""
     numeric = [is_numeric(table, column) for column in range(len(table.header))]
     lines = [
-        [_markdown(name) for name in table.header],
-        *([_markdown(row.label), *(_markdown_cell(cell) for cell in row.cells)] for row in table.rows),
+        [markdown_words(name) for name in table.header],
+        *([markdown_words(row.label), *(_markdown_cell(cell) for cell in row.cells)] for row in table.rows),
     ]
     widths = [max(3, *(len(line[column]) for line in lines)) for column in range(len(table.header))]
     padded = [
@@ -179,8 +180,8 @@ def _markdown_table(table: PrintedTable) -> str:
     ]
     rule = ["-" * (width - 1) + (":" if right else "-") for width, right in zip(widths, numeric, strict=True)]
     body = "\n".join("| " + " | ".join(line) + " |" for line in [padded[0], rule, *padded[1:]])
-    notes = "\n".join(f"- {_markdown(note)}" for note in [*table.notes, *_run_notes(table)])
-    return f"### {_markdown(table.title)}\n\n{body}\n\n{notes}\n"
+    notes = "\n".join(f"- {markdown_words(note)}" for note in [*table.notes, *_run_notes(table)])
+    return f"### {markdown_words(table.title)}\n\n{body}\n\n{notes}\n"
 
 
 def _run_notes(table: PrintedTable) -> list[str]:
@@ -190,15 +191,18 @@ def _run_notes(table: PrintedTable) -> list[str]:
 def is_numeric(table: PrintedTable, column: int) -> bool:
     """Whether a column holds numbers (and is set flush right)."""
     return table.header[column].startswith(
-        ("Val", "Test", "Predicted", "Seeds", "Parameters", "Training", "Prediction", "MAD")
+        (
+            *("Val", "Test", "Predicted", "Seeds", "Parameters", "Training", "Prediction", "MAD"),
+            *("Difference", "Relative", "95", "p ("),  # of an ablation
+        )
     )
 
 
 def _markdown_cell(cell: Cell) -> str:
-    value = f"**{cell.text}**" if cell.bold else _markdown(cell.text)
+    value = f"**{cell.text}**" if cell.bold else markdown_words(cell.text)
     return f"{value} ± {cell.sd}" if cell.sd else value
 
 
-def _markdown(text: str) -> str:
+def markdown_words(text: str) -> str:
     """Plain text that Markdown (and the HTML it may hold) leaves as it is."""
     return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split())).replace("&", "&amp;")

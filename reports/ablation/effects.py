@@ -1,0 +1,169 @@
+"""The effect of each change: paired differences over the seeds, with their interval and corrected p."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t
+
+from reports.ablation.study import Scalar, Study
+from reports.comparison import ALPHA, holm, paired_p
+
+WEIGHTS = "weights"  # the factor of the row that compares two sets of weights of the same runs
+LAST_STEP = "last step"
+AVERAGED = "average"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One change of one factor against the reference, over the seeds that both have.
+
+    Attributes:
+        factor, value, reference: what was changed, to what, from what.
+        position: of the value, from 1 on, among the factor's other values.
+        differences: seed -> validation MAE with the change minus that without, in the target's unit; in a
+            factorial design the mean over the combinations of the other factors.
+        planned: number of seeds that were asked for.
+        baseline: mean validation MAE without the change, over the same pairs; NaN without a pair.
+        mean: of the differences; low, high: its 95 % interval of Student's t; NaN below two seeds.
+        p: of the two-sided paired t-test, Holm-corrected over the changes of the study; NaN as above.
+    """
+
+    factor: str
+    value: Scalar
+    reference: Scalar
+    position: int
+    differences: dict[int, float]
+    planned: int
+    baseline: float
+    mean: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def n(self) -> int:
+        """The number of seeds with a pair."""
+        return len(self.differences)
+
+    @property
+    def tested(self) -> bool:
+        """Whether there are the two seeds that a test needs."""
+        return self.n > 1
+
+    @property
+    def moved(self) -> bool:
+        """Whether the difference is supported at level `ALPHA` after the correction."""
+        return self.tested and self.p < ALPHA
+
+    @property
+    def percent(self) -> float:
+        """The mean difference in per cent of the error without the change."""
+        return 100 * self.mean / self.baseline if self.baseline > 0 else float("nan")
+
+
+def effects(study: Study) -> list[Effect]:
+    """The effects of all changes in the order of the space, then that of averaging the weights.
+
+    Corrected over all of them together (Holm, Scand. J. Stat. 6, 65, 1979); those without a test are in no
+    family.
+    """
+    found = [*_of_factors(study), *_of_weights(study)]
+    corrected = iter(holm([effect.p for effect in found if effect.tested]))
+    return [replace(effect, p=next(corrected)) if effect.tested else effect for effect in found]
+
+
+def reference_errors(study: Study) -> pd.Series:
+    """Seed -> validation MAE of the complete trials of the reference configuration."""
+    complete = study.complete
+    for factor in study.levels:
+        complete = complete[complete[factor] == 0]
+    return complete.set_index("seed")["val_mae"]
+
+
+def errors_by_value(study: Study, factor: str) -> pd.DataFrame:
+    """Seeds x positions of a factor's values (0: the reference): validation MAE of complete trials, in a
+    factorial design the mean over the combinations of the other factors.
+
+    The factor `WEIGHTS` has the kept weights at 0 and the last step's at 1.
+    """
+    if factor == WEIGHTS:
+        return _both_weights(study).groupby(level="seed").mean().set_axis([0, 1], axis="columns")
+    rows = study.complete
+    if not study.factorial:
+        rows = rows[(rows[[name for name in study.levels if name != factor]] == 0).all(axis=1)]
+    return rows.pivot_table(index="seed", columns=factor, values="val_mae", aggfunc="mean")
+
+
+def _of_factors(study: Study) -> Iterator[Effect]:
+    """A pair differs in one factor alone: the same seed, the same values of all others. In a one-at-a-time
+    design only the reference has such partners.
+    """
+    for factor, levels in study.levels.items():
+        others = [name for name in study.levels if name != factor]
+        table = study.complete.pivot(index=["seed", *others], columns=factor, values="val_mae")
+        for position, value in enumerate(levels, start=1):
+            pairs = table.reindex(columns=[0, position]).dropna()
+            yield _effect(study, factor, value, study.reference[factor], position, pairs[0], pairs[position])
+
+
+def _of_weights(study: Study) -> Iterator[Effect]:
+    runs = _both_weights(study)
+    if len(runs):
+        yield _effect(study, WEIGHTS, LAST_STEP, AVERAGED, 1, runs["val_mae"], runs["val_mae_raw"])
+
+
+def _both_weights(study: Study) -> pd.DataFrame:
+    """Columns val_mae and val_mae_raw of the runs that averaged their weights, by seed and configuration.
+
+    Both errors come from one run, so that nothing but the weights differs. A configuration whose two
+    errors are the same number in every run averaged nothing. One-at-a-time: of the reference alone, as all
+    other effects.
+    """
+    runs = study.complete.dropna(subset=["val_mae_raw"])
+    factors = list(study.levels)
+    if not study.factorial:
+        runs = runs[(runs[factors] == 0).all(axis=1)]
+    differs = runs["val_mae_raw"] != runs["val_mae"]
+    averaged = differs.groupby([runs[name] for name in factors]).transform("any")
+    return runs[averaged].set_index(["seed", *factors])[["val_mae", "val_mae_raw"]]
+
+
+def _effect(
+    study: Study,
+    factor: str,
+    value: Scalar,
+    reference: Scalar,
+    position: int,
+    without: pd.Series,
+    changed: pd.Series,
+) -> Effect:
+    per_seed = (changed - without).groupby(level="seed").mean()
+    mean, low, high, p = paired(per_seed.to_numpy(np.float64))
+    return Effect(
+        factor=factor,
+        value=value,
+        reference=reference,
+        position=position,
+        differences={int(seed): float(each) for seed, each in per_seed.items()},
+        planned=len(study.seeds),
+        baseline=float(without.groupby(level="seed").mean().mean()),
+        mean=mean,
+        low=low,
+        high=high,
+        p=p,
+    )
+
+
+def paired(differences: np.ndarray) -> tuple[float, float, float, float]:
+    """Mean, lower and upper end of its 95 % interval, and two-sided p of paired differences (n,).
+
+    Student's t with n - 1 degrees of freedom: mean ± t s / sqrt(n). NaN where n is too small.
+    """
+    n = len(differences)
+    mean = float(differences.mean()) if n else float("nan")
+    if n < 2:
+        return mean, float("nan"), float("nan"), float("nan")
+    half = float(t.ppf(1 - ALPHA / 2, n - 1) * differences.std(ddof=1) / np.sqrt(n))
+    return mean, mean - half, mean + half, paired_p(differences)
