@@ -25,7 +25,7 @@ EXACT = ["trial_id", "model", "state", "val_mae", "val_mae_raw", "epochs", "seed
 
 @dataclass(frozen=True)
 class Weather:
-    """How bad it gets: trials and epochs, seconds between kills of a worker and of everything."""
+    """How bad it gets: trials and epochs, seconds that a worker and that a whole session may live."""
 
     trials: int
     epochs: int
@@ -33,8 +33,8 @@ class Weather:
     driver_s: tuple[float, float]
 
 
-SHORT = Weather(trials=6, epochs=12, worker_s=(1.5, 3.0), driver_s=(12.0, 16.0))
-LONG = Weather(trials=60, epochs=40, worker_s=(2.0, 6.0), driver_s=(30.0, 60.0))
+SHORT = Weather(trials=6, epochs=12, worker_s=(9.0, 14.0), driver_s=(20.0, 30.0))
+LONG = Weather(trials=60, epochs=40, worker_s=(6.0, 15.0), driver_s=(30.0, 60.0))
 
 
 def space(folder: Path, weather: Weather) -> Path:
@@ -73,12 +73,20 @@ def kill(processes: list[psutil.Process]) -> int:
 
 
 def workers(search: subprocess.Popen) -> list[psutil.Process]:
+    """The processes that train trials; Ray names them so."""
     found = []
     for process in family(search):
         with suppress(psutil.NoSuchProcess):
-            if "ray::" in " ".join(process.cmdline()):
+            if process.cmdline() and process.cmdline()[0].startswith("ray::TrialActor"):
                 found.append(process)
     return found
+
+
+def old_enough(process: psutil.Process, seconds: float) -> bool:
+    """Whether it has lived for so long: a worker that never gets to its first epoch proves nothing."""
+    with suppress(psutil.NoSuchProcess):
+        return time.time() - process.create_time() > seconds
+    return False
 
 
 def storm(folder: Path, space_file: Path, weather: Weather, rng: random.Random) -> tuple[int, int]:
@@ -89,12 +97,13 @@ def storm(folder: Path, space_file: Path, weather: Weather, rng: random.Random) 
         while search.poll() is None and not workers(search):  # however slow the machine is to start
             time.sleep(0.1)
         end = time.monotonic() + rng.uniform(*weather.driver_s)
-        next_worker = time.monotonic() + rng.uniform(*weather.worker_s)
+        life = rng.uniform(*weather.worker_s)
         while search.poll() is None and time.monotonic() < end:
             time.sleep(0.05)
-            if time.monotonic() > next_worker and (present := workers(search)):
-                killed_workers += kill([rng.choice(present)])
-                next_worker = time.monotonic() + rng.uniform(*weather.worker_s)
+            for process in workers(search):
+                if old_enough(process, life):
+                    killed_workers += kill([process])
+                    life = rng.uniform(*weather.worker_s)
         if search.poll() is None:
             kill(family(search))
             search.wait()
