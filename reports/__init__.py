@@ -11,4 +11,7 @@ this order:
 6. `rounding`, `table_notes`, `render`, `latex`: that frame as Markdown, CSV and LaTeX.
 7. `figures` (`error_plot`, `plots`), `html`: the pictures and the page.
 8. `build`: all of it, put in place at once or not at all.
+
+`python -m reports.trace RUN --model M --target T` goes the other way, from a cell back to what it came from:
+`trace`, `chain`, `origin`.
 """

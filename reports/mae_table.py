@@ -129,7 +129,8 @@ def _measured_row(results: Results, runs: pd.DataFrame) -> dict[str, object]:
             f"{name}: {first['model']}: expected one parameter count over the seeds, got {counts}"
         )
     unit = dataset["targets"].get(first["target"]) or None
-    if strange := [stated for stated in runs["unit"] if (stated or None) != unit]:
+    stated_units = [stated if isinstance(stated, str) and stated else None for stated in runs["unit"]]
+    if strange := [stated for stated in stated_units if stated != unit]:
         raise ReportError(
             f"{name}: {first['target']}: expected the data set's unit {unit!r}, got {strange[0]!r} in "
             f"run.json"
