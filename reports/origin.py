@@ -2,9 +2,11 @@
 
 import json
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from reports.chain import Check, Link, Traced
+from reports.run_folder import ReportError
 
 # A final run may be longer than its trial; these settings then keep their share of the epochs.
 FOLLOWS_EPOCHS = {"epochs", "swa_epochs", "milestone", "seed"}
@@ -118,11 +120,32 @@ def _data(traced: Traced) -> Link:
 
 
 def _test_reads(traced: Traced) -> Link:
-    lines = [
-        f"seed {final.record['seed']}: {final.record.get('test_read_at') or 'time not recorded'}"
-        for final in traced.finals
-    ]
-    return Link("Test split read", tuple(lines))
+    """When each run opened the test split; more than once only where it was broken off and done again."""
+    lines, checks = [], []
+    for final in traced.finals:
+        seed, stated = f"seed {final.record['seed']}", final.record.get("test_read_at")
+        logged = _logged_reads(traced.path_of(final) / "test_reads.jsonl")
+        if logged:
+            checks.append(Check(f"{seed}, last read of the test split", stated, logged[-1].get("read_at")))
+            hashes = sorted({str(entry.get("split_hash")) for entry in logged})
+            checks.append(Check(f"{seed}, split that was read", [final.record["split_hash"]], hashes))
+            times = ", ".join(str(entry.get("read_at")) for entry in logged)
+            lines.append(f"{seed}: {len(logged)} {'time' if len(logged) == 1 else 'times'}: {times}")
+        else:
+            lines.append(f"{seed}: {stated or 'time not recorded'} (no log)")
+    return Link("Test split read", tuple(lines), tuple(checks))
+
+
+def _logged_reads(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    try:
+        entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    except ValueError as error:
+        raise ReportError(f"{path}: unreadable: {error}") from error
+    if not all(isinstance(entry, dict) for entry in entries):
+        raise ReportError(f"{path}: expected an object on each line")
+    return entries
 
 
 def _code(traced: Traced) -> Link:

@@ -188,6 +188,26 @@ def test_a_changed_trial_table_space_or_report_is_found(
     assert "val MAE of report" not in printed
 
 
+def test_every_logged_read_of_the_test_split_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = RunFolderMaker(seeds=(0,)).write(tmp_path / "run")
+    (final,) = final_folders(run, "cgcnn")
+    split, last = "5a" * 32, "2025-06-01T10:07:00+00:00"
+    reads = [
+        {"read_at": "2025-06-01T09:00:00+00:00", "split_hash": split},
+        {"read_at": last, "split_hash": split},
+    ]
+    (final / "test_reads.jsonl").write_text("\n".join(json.dumps(read) for read in reads))
+    assert traced(run) == 0
+    assert f"seed 0: 2 times: 2025-06-01T09:00:00+00:00, {last}" in capsys.readouterr().out
+    (final / "test_reads.jsonl").write_text(json.dumps(reads[0] | {"split_hash": "00"}))
+    assert traced(run) == 1
+    printed = capsys.readouterr().out
+    assert "last read of the test split: stated '2025-06-01T10:07" in printed
+    assert "split that was read" in printed
+
+
 def test_comparison_allows_rounding_and_no_more() -> None:
     assert Check("", 0.1, 0.1 + 1e-12).agrees
     assert not Check("", 0.1, 0.1 + 1e-8).agrees

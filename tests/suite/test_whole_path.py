@@ -48,7 +48,7 @@ def test_the_folder_holds_what_it_should(finished: Path) -> None:
         assert (run / "report" / name).stat().st_size > 0, name
     assert list((run / "report" / "figures").glob("*.png"))
     assert len(final_records(finished)) == 4
-    common = {"run.json", "curve.csv", "predictions.parquet"}
+    common = {"run.json", "curve.csv", "predictions.parquet", "test_reads.jsonl"}
     for name in final_records(finished):
         assert {path.name for path in (run / "final" / name).iterdir()} == common | {"model.safetensors"}
     for name in final_records(finished, floors=True):
