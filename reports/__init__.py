@@ -6,7 +6,8 @@ this order:
 1. `run_folder`: one folder, checked; every error recomputed from the stored predictions.
 2. `load`, `unrepresented`: several folders as tidy frames; missing seeds, crystals that a model is without.
 3. `published`: errors from the literature, under our names of models and targets.
-4. `comparison`: is the best model really better? A paired test over crystals.
+4. `comparison`, `intervals`: is the best model really better, and how far would its error move with other
+   crystals?
 5. `mae_table`: the one frame behind every table.
 6. `rounding`, `table_notes`, `render`, `latex`: that frame as Markdown, CSV and LaTeX.
 7. `figures` (`error_plot`, `plots`), `html`: the pictures and the page.
