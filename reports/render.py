@@ -121,7 +121,7 @@ def _measured_row(group: pd.DataFrame, incomplete: bool) -> PrintedRow:
             *errors,
             Cell(between(tested["mae_low"], tested["mae_high"])),
             Cell(significant(tested["rmse"])),
-            Cell(significant(tested["r2"])),
+            Cell("" if pd.isna(tested["r2"]) else f"{tested['r2']:.3f}"),
             *([Cell(_predicted(some))] if incomplete else []),
             Cell(str(seeds) if seeds == expected else f"{seeds} of {expected}"),
             Cell(count(some["params"])),
