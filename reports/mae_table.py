@@ -13,6 +13,7 @@ from crystalformer.metrics import mad
 from reports.comparison import Comparison, Rival, beside, compare
 from reports.intervals import intervals
 from reports.load import Results
+from reports.near_duplicates import deduplicated_mae
 from reports.published import REGISTRY_KEYS, comparable
 from reports.run_folder import ReportError, RunFolder
 
@@ -20,6 +21,7 @@ CSV_COLUMNS = [
     "model", "dataset", "target", "unit", "split", "mae", "sd", "n_seeds", "run_ids", "params",
     "train_s_per_epoch",
     "predict_ms_per_crystal", "kind", "source", "mae_low", "mae_high", "rmse", "r2", "mad",
+    "mae_deduplicated",
 ]  # fmt: skip
 # What printed tables need beside that. `candidate` names a row: the model's label, and the search where
 # there are several.
@@ -166,6 +168,7 @@ def _measured_row(results: Results, runs: pd.DataFrame) -> dict[str, object]:
         "rmse": runs["rmse"].mean(),
         "r2": runs["r2"].mean(),
         "mad": _mad(results, first),
+        "mae_deduplicated": deduplicated_mae(results, runs),
     }
 
 
@@ -236,7 +239,7 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     integers = dict.fromkeys(["n_seeds", "params", "n_expected", "crystals", "absent"], "Int64")
     numbers = [
         "mae", "sd", "train_s_per_epoch", "predict_ms_per_crystal", "mae_low", "mae_high", "rmse", "r2",
-        "mad",
+        "mad", "mae_deduplicated",
     ]  # fmt: skip
     floats = dict.fromkeys(numbers, "float64")
     return frame.astype(integers | floats | {"bold": bool})

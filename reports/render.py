@@ -77,12 +77,17 @@ def _measured_table(table: MaeTable, results: Results, task: Task) -> PrintedTab
     rows = pd.concat([table.measured(task), table.floors(task)])
     unit = _text(rows["unit"].iloc[0])
     incomplete = bool(rows["absent"].any())
+    tested = rows[rows["split"] == "test"]
+    repeated = bool(
+        (tested["mae_deduplicated"].notna() & (tested["mae_deduplicated"] != tested["mae"])).any()
+    )
     header = (
         "Model",
         "Recipe",
         in_unit("Val MAE", unit),
         in_unit("Test MAE", unit),
         "95 % interval (test)",
+        *([in_unit("Test MAE, deduplicated", unit)] if repeated else []),
         rmse := in_unit("Test RMSE", unit),
         r2 := "Test R²",
         *(["Predicted crystals"] if incomplete else []),
@@ -93,7 +98,7 @@ def _measured_table(table: MaeTable, results: Results, task: Task) -> PrintedTab
         "MAD:MAE",
     )
     groups = rows.groupby(["experiment", "model"], sort=False)
-    printed = tuple(_measured_row(group, incomplete) for _, group in groups)
+    printed = tuple(_measured_row(group, incomplete, repeated) for _, group in groups)
     key = re.sub(r"[^A-Za-z0-9]+", "-", f"{task.dataset}-{task.target}").strip("-")
     notes = table_notes(table, results, task, unit)
     return PrintedTable(key, _title(task), header, printed, notes, frozenset({rmse, r2}))
@@ -105,7 +110,7 @@ def _title(task: Task) -> str:
     return f"{task.target} on {task.dataset}" + (f": {label}" if label else "")
 
 
-def _measured_row(group: pd.DataFrame, incomplete: bool) -> PrintedRow:
+def _measured_row(group: pd.DataFrame, incomplete: bool, repeated: bool) -> PrintedRow:
     by_split = {str(row["split"]): row for row in group.to_dict("records")}
     some = by_split.get("test") or by_split["val"]
     errors = [_error(by_split[split]) if split in by_split else Cell("") for split in ("val", "test")]
@@ -120,6 +125,7 @@ def _measured_row(group: pd.DataFrame, incomplete: bool) -> PrintedRow:
             Cell(_text(some["recipe"]) or "-"),
             *errors,
             Cell(between(tested["mae_low"], tested["mae_high"])),
+            *([Cell(significant(tested["mae_deduplicated"]))] if repeated else []),
             Cell(significant(tested["rmse"])),
             Cell("" if pd.isna(tested["r2"]) else f"{tested['r2']:.3f}"),
             *([Cell(_predicted(some))] if incomplete else []),

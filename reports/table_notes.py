@@ -6,6 +6,7 @@ from reports.comparison import ALPHA
 from reports.intervals import RESAMPLES
 from reports.load import Results
 from reports.mae_table import MaeTable, Task
+from reports.near_duplicates import duplicate_notes
 from reports.rounding import significant
 
 
@@ -37,6 +38,7 @@ def table_notes(table: MaeTable, results: Results, task: Task, unit: str | None)
     if unit is None:
         notes.append(f"The data set states no unit for {task.target}: its errors are plain numbers.")
     notes += _test_notes(rows, unit)
+    notes += duplicate_notes(results, task.dataset, task.target)
     notes += [
         each.sentence
         for each in results.unrepresented

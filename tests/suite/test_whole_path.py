@@ -21,7 +21,7 @@ from suite.models import MODELS, parameter_count
 ROOT = Path(__file__).resolve().parents[2]
 CSV_COLUMNS = (
     "model,dataset,target,unit,split,mae,sd,n_seeds,run_ids,params,train_s_per_epoch,"
-    "predict_ms_per_crystal,kind,source,mae_low,mae_high,rmse,r2,mad"
+    "predict_ms_per_crystal,kind,source,mae_low,mae_high,rmse,r2,mad,mae_deduplicated"
 )
 
 
