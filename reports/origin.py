@@ -80,9 +80,10 @@ def _why(traced: Traced, row: dict[str, Any]) -> str:
     if row["epochs"] < usable["epochs"].max():
         return f"not among the {len(longest)} trials of {record['model']} that trained longest"
     place = 1 + int((longest["val_mae"] < row["val_mae"]).sum())
+    number = "1 trial" if len(longest) == 1 else f"{len(longest)} trials"
     order = "lowest" if place == 1 else f"{place}. lowest"
     return (
-        f"{order} val MAE of the {len(longest)} trials of {record['model']} that trained longest "
+        f"{order} val MAE of the {number} of {record['model']} that trained longest "
         f"({usable['epochs'].max()} epochs), of {len(usable)} usable"
     )
 
