@@ -6,10 +6,14 @@ this order:
 1. `run_folder`: one folder, checked; every error recomputed from the stored predictions.
 2. `load`, `unrepresented`: several folders as tidy frames; missing seeds, crystals that a model is without.
 3. `published`: errors from the literature, under our names of models and targets.
-4. `comparison`: is the best model really better? A paired test over crystals.
+4. `comparison`, `intervals`: is the best model really better, and how far would its error move with other
+   crystals?
 5. `mae_table`: the one frame behind every table.
 6. `rounding`, `table_notes`, `render`, `latex`: that frame as Markdown, CSV and LaTeX.
 7. `ablation`: where a search was an ablation, what each change of its reference did.
 8. `figures` (`error_plot`, `plots`), `templating`, `html`: the pictures and the page.
 9. `build`: all of it, put in place at once or not at all.
+
+`python -m reports.trace RUN --model M --target T` goes the other way, from a cell back to what it came from:
+`trace`, `chain`, `origin`.
 """

@@ -5,7 +5,7 @@ from reports.render import Cell, PrintedTable, is_numeric
 
 def latex_text(tables: list[PrintedTable], empty: str) -> str:
     """All tables as LaTeX floats with booktabs rules; the sentence `empty` where there is none."""
-    body = "\n".join(_latex_table(table) for table in tables) or f"{_latex(empty)}\n"
+    body = "\n".join(_latex_table(table.on_paper) for table in tables) or f"{_latex(empty)}\n"
     return f"% Needs \\usepackage{{booktabs}} in the preamble.\n{body}"
 
 

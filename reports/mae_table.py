@@ -9,15 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from crystalformer.metrics import mad
 from reports.comparison import Comparison, Rival, beside, compare
+from reports.intervals import intervals
 from reports.load import Results
+from reports.near_duplicates import deduplicated_mae
 from reports.published import REGISTRY_KEYS, comparable
 from reports.run_folder import ReportError, RunFolder
 
 CSV_COLUMNS = [
     "model", "dataset", "target", "unit", "split", "mae", "sd", "n_seeds", "run_ids", "params",
     "train_s_per_epoch",
-    "predict_ms_per_crystal", "kind", "source",
+    "predict_ms_per_crystal", "kind", "source", "mae_low", "mae_high", "rmse", "r2", "mad",
+    "mae_deduplicated",
 ]  # fmt: skip
 # What printed tables need beside that. `candidate` names a row: the model's label, and the search where
 # there are several.
@@ -29,7 +33,6 @@ PRINT_COLUMNS = [
     "n_expected",
     "crystals",
     "absent",
-    "train_mad",
     "bold",
 ]
 
@@ -95,6 +98,8 @@ def build(results: Results, published: pd.DataFrame) -> MaeTable:
     for (dataset, target, split), group in frame.groupby(["dataset", "target", "split"], sort=False):
         key_of_test = Task(str(dataset), str(target)), str(split)
         errors = _errors_per_crystal(results, group)
+        spans = intervals(errors).loc[group["candidate"]]
+        frame.loc[group.index, ["mae_low", "mae_high"]] = spans.to_numpy()
         floors = errors.columns.isin(group["candidate"][group["kind"] == "floor"])
         found = compare(errors.loc[:, ~floors])
         comparisons[key_of_test] = found
@@ -129,7 +134,8 @@ def _measured_row(results: Results, runs: pd.DataFrame) -> dict[str, object]:
             f"{name}: {first['model']}: expected one parameter count over the seeds, got {counts}"
         )
     unit = dataset["targets"].get(first["target"]) or None
-    if strange := [stated for stated in runs["unit"] if (stated or None) != unit]:
+    stated_units = [stated if isinstance(stated, str) and stated else None for stated in runs["unit"]]
+    if strange := [stated for stated in stated_units if stated != unit]:
         raise ReportError(
             f"{name}: {first['target']}: expected the data set's unit {unit!r}, got {strange[0]!r} in "
             f"run.json"
@@ -156,9 +162,21 @@ def _measured_row(results: Results, runs: pd.DataFrame) -> dict[str, object]:
         "n_expected": max(len(_seeds(folder, first)), len(runs)),
         "crystals": int(first["crystals"]),
         "absent": int(first["absent"]),
-        "train_mad": (dataset["target_stats"].get(first["target"]) or {}).get("train_mad", np.nan),
         "bold": False,
+        "mae_low": np.nan,
+        "mae_high": np.nan,
+        "rmse": runs["rmse"].mean(),
+        "r2": runs["r2"].mean(),
+        "mad": _mad(results, first),
+        "mae_deduplicated": deduplicated_mae(results, runs),
     }
+
+
+def _mad(results: Results, run: pd.Series) -> float:
+    """Mean absolute deviation of the labels of the crystals that the run predicted in its split."""
+    table = results.predictions
+    mine = (table["experiment"] == run["experiment"]) & (table["run_id"] == run["run_id"])
+    return mad(table.loc[mine & (table["split"] == run["split"]), "y_true"])
 
 
 def _candidate(run: pd.Series, several: bool) -> str:
@@ -219,7 +237,9 @@ def _in_order(frame: pd.DataFrame, results: Results) -> pd.DataFrame:
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     integers = dict.fromkeys(["n_seeds", "params", "n_expected", "crystals", "absent"], "Int64")
-    floats = dict.fromkeys(
-        ["mae", "sd", "train_s_per_epoch", "predict_ms_per_crystal", "train_mad"], "float64"
-    )
+    numbers = [
+        "mae", "sd", "train_s_per_epoch", "predict_ms_per_crystal", "mae_low", "mae_high", "rmse", "r2",
+        "mad", "mae_deduplicated",
+    ]  # fmt: skip
+    floats = dict.fromkeys(numbers, "float64")
     return frame.astype(integers | floats | {"bold": bool})

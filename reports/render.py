@@ -5,14 +5,15 @@ the same.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress
 
 import pandas as pd
 
 from crystalformer.data.catalog import DATASETS
 from reports.load import Results
 from reports.mae_table import CSV_COLUMNS, MaeTable, Task
-from reports.rounding import count, significant, with_sd
+from reports.rounding import between, count, significant, with_sd
 from reports.table_notes import table_notes
 
 
@@ -36,13 +37,23 @@ class PrintedRow:
 
 @dataclass(frozen=True)
 class PrintedTable:
-    """One table; `title` and `notes` are plain text, units stand in `header`."""
+    """One table; `title` and `notes` are plain text, units stand in `header`. `page_only`: names of columns
+    for which paper is too narrow.
+    """
 
     key: str
     title: str
     header: tuple[str, ...]
     rows: tuple[PrintedRow, ...]
     notes: tuple[str, ...]
+    page_only: frozenset[str] = frozenset()
+
+    @property
+    def on_paper(self) -> "PrintedTable":
+        """The table without the columns that only the page has."""
+        kept = [name not in self.page_only for name in self.header]
+        rows = tuple(replace(row, cells=tuple(compress(row.cells, kept[1:]))) for row in self.rows)
+        return replace(self, header=tuple(compress(self.header, kept)), rows=rows, page_only=frozenset())
 
 
 PUBLISHED_WARNING = (
@@ -66,11 +77,19 @@ def _measured_table(table: MaeTable, results: Results, task: Task) -> PrintedTab
     rows = pd.concat([table.measured(task), table.floors(task)])
     unit = _text(rows["unit"].iloc[0])
     incomplete = bool(rows["absent"].any())
+    tested = rows[rows["split"] == "test"]
+    repeated = bool(
+        (tested["mae_deduplicated"].notna() & (tested["mae_deduplicated"] != tested["mae"])).any()
+    )
     header = (
         "Model",
         "Recipe",
         in_unit("Val MAE", unit),
         in_unit("Test MAE", unit),
+        "95 % interval (test)",
+        *([in_unit("Test MAE, deduplicated", unit)] if repeated else []),
+        rmse := in_unit("Test RMSE", unit),
+        r2 := "Test R²",
         *(["Predicted crystals"] if incomplete else []),
         "Seeds",
         "Parameters",
@@ -79,9 +98,10 @@ def _measured_table(table: MaeTable, results: Results, task: Task) -> PrintedTab
         "MAD:MAE",
     )
     groups = rows.groupby(["experiment", "model"], sort=False)
-    printed = tuple(_measured_row(group, incomplete) for _, group in groups)
+    printed = tuple(_measured_row(group, incomplete, repeated) for _, group in groups)
     key = re.sub(r"[^A-Za-z0-9]+", "-", f"{task.dataset}-{task.target}").strip("-")
-    return PrintedTable(key, _title(task), header, printed, table_notes(table, results, task, unit))
+    notes = table_notes(table, results, task, unit)
+    return PrintedTable(key, _title(task), header, printed, notes, frozenset({rmse, r2}))
 
 
 def _title(task: Task) -> str:
@@ -90,21 +110,24 @@ def _title(task: Task) -> str:
     return f"{task.target} on {task.dataset}" + (f": {label}" if label else "")
 
 
-def _measured_row(group: pd.DataFrame, incomplete: bool) -> PrintedRow:
+def _measured_row(group: pd.DataFrame, incomplete: bool, repeated: bool) -> PrintedRow:
     by_split = {str(row["split"]): row for row in group.to_dict("records")}
     some = by_split.get("test") or by_split["val"]
     errors = [_error(by_split[split]) if split in by_split else Cell("") for split in ("val", "test")]
     seeds, expected = int(some["n_seeds"]), int(some["n_expected"])
-    ratio = (
-        some["train_mad"] / by_split["test"]["mae"]
-        if "test" in by_split and by_split["test"]["mae"] > 0
-        else float("nan")
+    tested = by_split.get("test") or dict.fromkeys(
+        ("mae", "mae_low", "mae_high", "rmse", "r2", "mad"), float("nan")
     )
+    ratio = tested["mad"] / tested["mae"] if tested["mae"] > 0 else float("nan")
     return PrintedRow(
         label=str(some["candidate"]),
         cells=(
             Cell(_text(some["recipe"]) or "-"),
             *errors,
+            Cell(between(tested["mae_low"], tested["mae_high"])),
+            *([Cell(significant(tested["mae_deduplicated"]))] if repeated else []),
+            Cell(significant(tested["rmse"])),
+            Cell("" if pd.isna(tested["r2"]) else f"{tested['r2']:.3f}"),
             *([Cell(_predicted(some))] if incomplete else []),
             Cell(str(seeds) if seeds == expected else f"{seeds} of {expected}"),
             Cell(count(some["params"])),
@@ -160,7 +183,7 @@ def csv_text(table: MaeTable) -> str:
 
 def markdown_text(tables: list[PrintedTable], empty: str) -> str:
     """All tables as Markdown; the sentence `empty` where there is none."""
-    return "\n".join(markdown_table(table) for table in tables) or f"{markdown_words(empty)}\n"
+    return "\n".join(markdown_table(table.on_paper) for table in tables) or f"{markdown_words(empty)}\n"
 
 
 def markdown_table(table: PrintedTable) -> str:

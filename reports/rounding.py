@@ -38,6 +38,17 @@ def with_sd(value: float, sd: float) -> tuple[str, str]:
     return f"{value:,.{decimals}f}", f"{sd:,.{decimals}f}"
 
 
+def between(low: float, high: float) -> str:
+    """An interval with the decimals that a quarter of its width supports, about one standard deviation of a
+    95 % interval; nothing where a bound is missing.
+    """
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    decimals = decimals_of_sd((high - low) / 4) if high > low else None
+    texts = [significant(value) if decimals is None else f"{value:,.{decimals}f}" for value in (low, high)]
+    return f"{texts[0]} to {texts[1]}"
+
+
 def count(value: object) -> str:
     """A number without decimals, thousands separated by commas; nothing where it is missing (None, NaN)."""
     return f"{round(value):,}" if isinstance(value, int | float) and math.isfinite(value) else ""

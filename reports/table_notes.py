@@ -1,8 +1,12 @@
 """What stands below a table of measured errors: what its numbers are, and what is missing from it."""
 
+import pandas as pd
+
 from reports.comparison import ALPHA
+from reports.intervals import RESAMPLES
 from reports.load import Results
 from reports.mae_table import MaeTable, Task
+from reports.near_duplicates import duplicate_notes
 from reports.rounding import significant
 
 
@@ -33,13 +37,8 @@ def table_notes(table: MaeTable, results: Results, task: Task, unit: str | None)
         )
     if unit is None:
         notes.append(f"The data set states no unit for {task.target}: its errors are plain numbers.")
-    mad = rows["train_mad"].dropna()
-    if len(mad):
-        value = f"{significant(mad.iloc[0])}{f' {unit}' if unit else ''}"
-        notes.append(
-            f"MAD:MAE: mean absolute deviation of the training targets ({value}) over test MAE; 1 is a "
-            f"constant guess."
-        )
+    notes += _test_notes(rows, unit)
+    notes += duplicate_notes(results, task.dataset, task.target)
     notes += [
         each.sentence
         for each in results.unrepresented
@@ -59,3 +58,20 @@ def table_notes(table: MaeTable, results: Results, task: Task, unit: str | None)
                 f"seed {seeds})."
             )
     return tuple(notes)
+
+
+def _test_notes(rows: pd.DataFrame, unit: str | None) -> list[str]:
+    """What the columns of the test split say beside the mean error; nothing where it was not predicted."""
+    tested = rows[rows["split"] == "test"]
+    if tested.empty:
+        return []
+    widest = tested.loc[tested["crystals"].idxmax()]
+    value = f"{significant(widest['mad'])}{f' {unit}' if unit else ''}"
+    return [
+        f"Interval: where 95 % of {RESAMPLES:,} bootstrap resamples of the test crystals have the MAE "
+        "(errors averaged over the seeds). It is about other crystals, the standard deviation about other "
+        "trainings.",
+        f"MAD:MAE: mean absolute deviation of the targets of the test split ({value}) over test MAE; 1 is a "
+        "constant guess."
+        + (" Each model's is over the crystals that it predicts." if tested["absent"].any() else ""),
+    ]

@@ -11,7 +11,6 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -26,11 +25,13 @@ from torch import nn
 
 from crystalformer import metrics
 from crystalformer.data.array_store import ArrayStore
+from crystalformer.data.manifest import file_sha256
 from crystalformer.data.splits import Split, load_split
 from suite.costs import peak_memory_mb, reset_peak_memory, timed, timed_predictions
 from suite.progress import Watcher
 from suite.provenance import provenance
 from suite.records import read_json, write_json
+from suite.test_reads import keep_earlier_reads, log_test_read
 from suite.trial import TrialRun, TrialTask, read_curve
 
 
@@ -101,8 +102,10 @@ def run_final(job: FinalJob, device: str = "cpu") -> None:
 def publish(job: FinalJob, evaluation: "Evaluation", record: dict) -> None:
     """Put predictions and record beside the run's other files, and the whole folder in its place."""
     folder = Path(job.task.folder)
-    evaluation.predictions.to_parquet(folder / "predictions.parquet", index=False)
-    write_json(folder / "run.json", record)
+    predictions = folder / "predictions.parquet"
+    evaluation.predictions.to_parquet(predictions, index=False)
+    write_json(folder / "run.json", record | {"predictions_sha256": file_sha256(predictions)})
+    keep_earlier_reads(job.folder, folder)
     shutil.rmtree(job.folder, ignore_errors=True)
     os.replace(folder, job.folder)
 
@@ -151,8 +154,8 @@ def evaluate(
         raw: predicts with the last step's weights, where those kept are an average.
         failures: store row -> why there is no prediction of it.
     """
+    read_at = log_test_read(Path(task.folder), task.split)
     split = load_split(store, task.split)
-    read_at = datetime.now(UTC).isoformat()
     values, failures = np.asarray(store.targets[task.target]), failures or {}
     frames, results, seconds = [], {}, 0.0
     for part, ids in (("val", split.val), ("test", split.test)):

@@ -8,6 +8,7 @@ import numpy as np
 
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.catalog import DATASETS
+from crystalformer.data.duplicates import RULE, duplicates
 from crystalformer.data.splits import Split, fractions, from_column, labelled_ids, save_split, subset
 from crystalformer.data.targets import TargetScaler
 from crystalformer.sources.convert import allowed_count, prepare
@@ -37,6 +38,7 @@ class PreparedData:
                 for target, split in self.splits.items()
             },
             "target_stats": {target: self._statistics(target) for target in self.splits},
+            "duplicates": {target: self._duplicates(target) for target in self.splits},
         }
 
     def _statistics(self, target: str) -> dict[str, float]:
@@ -46,6 +48,16 @@ class PreparedData:
             "train_sd": float(values.std()),
             "train_mad": float(np.abs(values - values.mean()).mean()),
         }
+
+    def _duplicates(self, target: str) -> dict:
+        """What validation and test share with training, see `crystalformer.data.duplicates`."""
+        split = self.splits[target]
+        record: dict = {"rule": RULE}
+        for part, ids in (("val", split.val), ("test", split.test)):
+            found = duplicates(self.store, split.train, ids)
+            counts = {"near": len(found.near), "same_cell": len(found.same_cell)}
+            record[part] = counts | {"near_ids": list(found.near)}
+        return record
 
 
 def prepare_data(space: SearchSpace, root: Path) -> PreparedData:

@@ -153,7 +153,7 @@ class RunFolderMaker:
                         "stopped": "stopped by ASHA at epoch 3",
                         "complete": "ran all epochs",
                     }[state],
-                    "config": json.dumps({"model": model}),
+                    "config": json.dumps({"model": {}, "train": {"epochs": self.epochs}}),
                     f"{model}/lr": float(10 ** rng.uniform(-4, -3)),
                 }
                 | (_of_crystalformer(number, rng) if model == "crystalformer" else {})

@@ -8,6 +8,7 @@ import pytest
 
 from crystalformer.data.catalog import DATASETS
 from reports.__main__ import _parser as reports_parser
+from reports.trace import _parser as trace_parser
 from suite.models import MODELS, parameter_count
 from suite.search import _parser
 
@@ -30,11 +31,13 @@ def flags(parser: argparse.ArgumentParser) -> set[str]:
 
 def test_the_readme_names_every_flag_and_no_other() -> None:
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
-    named: dict[bool, set[str]] = {True: set(), False: set()}
+    named: dict[str, set[str]] = {"reports ": set(), "reports.trace ": set(), "": set()}
     for line in lines:
-        named["python -m reports " in line] |= set(re.findall(r"`?(--[a-z][a-z-]*)", line))
-    assert named[False] - {"--logdir"} == flags(_parser()) - {"--help"}
-    assert named[True] == flags(reports_parser()) - {"--help"}
+        command = next(name for name in named if f"python -m {name}" in line or not name)
+        named[command] |= set(re.findall(r"`?(--[a-z][a-z-]*)", line))
+    assert named[""] - {"--logdir"} == flags(_parser()) - {"--help"}
+    assert named["reports "] == flags(reports_parser()) - {"--help"}
+    assert named["reports.trace "] == flags(trace_parser()) - {"--help", "--seed"}
 
 
 def test_the_readme_names_every_model_and_data_set() -> None:

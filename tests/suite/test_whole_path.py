@@ -16,12 +16,13 @@ from safetensors.numpy import load_file
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 from crystalformer.training.config import TrainConfig
+from reports.trace import main as trace
 from suite.models import MODELS, parameter_count
 
 ROOT = Path(__file__).resolve().parents[2]
 CSV_COLUMNS = (
     "model,dataset,target,unit,split,mae,sd,n_seeds,run_ids,params,train_s_per_epoch,"
-    "predict_ms_per_crystal,kind,source"
+    "predict_ms_per_crystal,kind,source,mae_low,mae_high,rmse,r2,mad,mae_deduplicated"
 )
 
 
@@ -48,7 +49,7 @@ def test_the_folder_holds_what_it_should(finished: Path) -> None:
         assert (run / "report" / name).stat().st_size > 0, name
     assert list((run / "report" / "figures").glob("*.png"))
     assert len(final_records(finished)) == 4
-    common = {"run.json", "curve.csv", "predictions.parquet"}
+    common = {"run.json", "curve.csv", "predictions.parquet", "test_reads.jsonl"}
     for name in final_records(finished):
         assert {path.name for path in (run / "final" / name).iterdir()} == common | {"model.safetensors"}
     for name in final_records(finished, floors=True):
@@ -111,6 +112,17 @@ def test_every_measured_error_can_be_recomputed(finished: Path) -> None:
         assert row.mae == pytest.approx(np.mean(errors), rel=1e-12)
         assert row.sd == pytest.approx(np.std(errors, ddof=1), rel=1e-9)
         assert (row.n_seeds, row.unit) == (2, "log10(GPa)")
+
+
+def test_every_measured_cell_is_traced_to_its_search(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for model in ("crystalformer", "cgcnn", "forest", "mean"):
+        code = trace([str(run_folder(finished)), "--model", model, "--target", "log10_K_VRH"])
+        printed = capsys.readouterr().out
+        assert code == 0, printed
+        assert "1 time: " in printed
+        assert "\nagrees" in printed
 
 
 def test_the_floors_stand_beside_the_models(finished: Path) -> None:
