@@ -36,7 +36,6 @@ cell vectors depends on the cell. The table of elements ends at Z = 100 and cann
 see `baselines.features.atom_table`.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -51,6 +50,8 @@ from baselines.features.gaussians import GaussianGrid
 from baselines.features.norm_silu import NormSiLU
 from baselines.graphs.adjacency import reverse_edges
 from baselines.graphs.batch import GraphBatch, GraphBatches
+from baselines.graphs.batch_checks import check_elements
+from baselines.graphs.config_checks import check_lengths, check_whole_numbers
 from baselines.graphs.edge_tile import EdgeTile
 from baselines.graphs.line_graph import LineGraph, line_graph
 from baselines.graphs.shells import NearestShells
@@ -81,13 +82,9 @@ class ALIGNNConfig:
 
     def __post_init__(self) -> None:
         sizes = ("alignn_layers", "gcn_layers", "width", "embedding_width", "neighbours", "targets")
-        least = dict.fromkeys(sizes, 1) | {"distance_gaussians": 2, "angle_gaussians": 2}
-        for name, low in least.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise ValueError(f"{name}: expected a whole number of at least {low}, got {value!r}")
-        if not 0 < self.radius < math.inf:
-            raise ValueError(f"radius: expected a length above 0 Å, got {self.radius!r}")
+        gaussians = {"distance_gaussians": 2, "angle_gaussians": 2}
+        check_whole_numbers(self, **dict.fromkeys(sizes, 1), **gaussians)
+        check_lengths(self, "radius")
 
 
 class ALIGNN(nn.Module):
@@ -116,9 +113,7 @@ class ALIGNN(nn.Module):
         Raises:
             ValueError: an element beyond Z = 100, or an edge without its reverse.
         """
-        highest = int(batch.numbers.max())
-        if highest > LAST_ELEMENT:
-            raise ValueError(f"numbers: ALIGNN expected elements up to Z = {LAST_ELEMENT}, got Z = {highest}")
+        check_elements("ALIGNN", batch, LAST_ELEMENT)
         reverses = reverse_edges(batch)
         graph, lines = [EdgeTile(batch, reverses)], line_graph(batch.edge_counts, reverses)
         x = self.embed_atoms(self.atom_table[batch.numbers])

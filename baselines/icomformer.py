@@ -51,6 +51,8 @@ from baselines.features.counted_norm import CountedNorm
 from baselines.features.distinct import Distinct, distinct
 from baselines.features.edge_linear import rows_of
 from baselines.features.gaussians import GaussianGrid
+from baselines.graphs.batch_checks import check_elements
+from baselines.graphs.config_checks import check_whole_numbers
 from baselines.graphs.lattice_shells import LatticeBatch, LatticeBatches
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.entry import ModelEntry
@@ -72,16 +74,7 @@ class IComFormerConfig:
     targets: int = 1
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("width", 1),
-            ("conv_layers", 2),
-            ("gaussians", 2),
-            ("neighbours", 1),
-            ("targets", 1),
-        ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}")
+        check_whole_numbers(self, width=1, conv_layers=2, gaussians=2, neighbours=1, targets=1)
 
 
 class IComFormer(nn.Module):
@@ -110,11 +103,7 @@ class IComFormer(nn.Module):
         Raises:
             ValueError: an element beyond Z = 100.
         """
-        highest = int(batch.numbers.max())
-        if highest > LAST_ELEMENT:
-            raise ValueError(
-                f"numbers: iComFormer expected elements up to Z = {LAST_ELEMENT}, got Z = {highest}"
-            )
+        check_elements("iComFormer", batch, LAST_ELEMENT)
         x = self.embedding(self.atom_table[batch.numbers])
         lengths = distinct(batch.edge_distances)
         e, rows = self._of_length(batch.edge_distances[lengths.first]), lengths.of

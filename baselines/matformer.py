@@ -50,6 +50,8 @@ from baselines.features.gaussians import GaussianGrid
 from baselines.features.messages import Messages
 from baselines.features.vector_attention import VectorAttention
 from baselines.graphs.batch import GraphBatch, GraphBatches
+from baselines.graphs.batch_checks import check_elements
+from baselines.graphs.config_checks import check_lengths, check_whole_numbers
 from baselines.graphs.lattice_edges import ShellsAndLattice
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.entry import ModelEntry
@@ -75,15 +77,9 @@ class MatformerConfig:
     targets: int = 1
 
     def __post_init__(self) -> None:
-        for name, least in {
-            **{"width": 1, "layers": 1, "heads": 1, "hidden_width": 1},
-            **{"gaussians": 2, "neighbours": 1, "targets": 1},
-        }.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}")
-        if not 0 < self.longest < float("inf"):
-            raise ValueError(f"longest: expected a length above 0 Å, got {self.longest!r}")
+        check_whole_numbers(self, width=1, layers=1, heads=1, hidden_width=1)
+        check_whole_numbers(self, gaussians=2, neighbours=1, targets=1)
+        check_lengths(self, "longest")
 
 
 class Matformer(nn.Module):
@@ -111,11 +107,7 @@ class Matformer(nn.Module):
         Raises:
             ValueError: an element beyond Z = 100.
         """
-        highest = int(batch.numbers.max())
-        if highest > LAST_ELEMENT:
-            raise ValueError(
-                f"numbers: Matformer expected elements up to Z = {LAST_ELEMENT}, got Z = {highest}"
-            )
+        check_elements("Matformer", batch, LAST_ELEMENT)
         lengths, messages = _messages(batch)
         x = self.embedding(self.atom_table[batch.numbers])
         a = self.edge_embedding(self.gaussians(lengths))

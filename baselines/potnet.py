@@ -55,6 +55,8 @@ from baselines.features.distinct import distinct
 from baselines.features.gated_messages import GatedMessages
 from baselines.features.gaussians import GaussianGrid
 from baselines.features.messages import Messages
+from baselines.graphs.batch_checks import check_elements
+from baselines.graphs.config_checks import check_whole_numbers
 from baselines.graphs.pair_potentials import PairPotentials
 from baselines.graphs.potential_batch import PotentialBatch, PotentialBatches
 from baselines.graphs.shells import NearestShells
@@ -83,12 +85,7 @@ class PotNetConfig:
     targets: int = 1
 
     def __post_init__(self) -> None:
-        for name, least in {
-            **{"width": 1, "layers": 1, "gaussians": 2, "multiquadrics": 2, "neighbours": 1, "targets": 1}
-        }.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}")
+        check_whole_numbers(self, width=1, layers=1, gaussians=2, multiquadrics=2, neighbours=1, targets=1)
         PairPotentials(pauli=self.pauli)
 
 
@@ -117,9 +114,7 @@ class PotNet(nn.Module):
         Raises:
             ValueError: an element beyond Z = 100.
         """
-        highest = int(batch.numbers.max())
-        if highest > LAST_ELEMENT:
-            raise ValueError(f"numbers: PotNet expected elements up to Z = {LAST_ELEMENT}, got Z = {highest}")
+        check_elements("PotNet", batch, LAST_ELEMENT)
         e, messages = self._edges(batch)
         x = self.embedding(self.atom_table[batch.numbers])
         for layer in self.layers:
