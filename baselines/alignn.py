@@ -37,7 +37,7 @@ see `baselines.features.atom_table`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -48,6 +48,7 @@ from baselines.features.atom_table import LAST_ELEMENT, atom_table
 from baselines.features.edge_gates import Tile, gated_mean
 from baselines.features.gaussians import GaussianGrid
 from baselines.features.norm_silu import NormSiLU
+from baselines.features.recipes import ONE_CYCLE
 from baselines.graphs.adjacency import reverse_edges
 from baselines.graphs.batch import GraphBatch, GraphBatches
 from baselines.graphs.batch_checks import check_elements
@@ -59,7 +60,6 @@ from crystalformer.data.array_store import ArrayStore
 from crystalformer.entry import ModelEntry
 from crystalformer.layers.linear import Linear
 from crystalformer.layers.segments import segment_mean
-from crystalformer.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -202,18 +202,5 @@ ENTRY = ModelEntry(
     batches=_batches,
     graph="12 nearest and ties, line graph",
     published_parameters=4_026_753,
-    published_recipe=TrainConfig(
-        epochs=300,
-        batch_size=64,
-        lr=1e-3,
-        loss="mse",
-        beta2=0.999,
-        weight_decay=1e-5,
-        schedule="one_cycle",
-        warmup=0.3,
-        clip_norm=0.0,
-        scale_targets=False,
-        decay_norms=False,
-        swa_epochs=0,
-    ),
+    published_recipe=replace(ONE_CYCLE, epochs=300, scale_targets=False),
 )

@@ -45,6 +45,7 @@ from baselines.features.comformer_conv import ComformerConv, Messages
 from baselines.features.counted_norm import CountedNorm
 from baselines.features.distinct import distinct
 from baselines.features.gaussians import GaussianGrid
+from baselines.features.recipes import ONE_CYCLE
 from baselines.features.tensor_products import FromScalars, ToScalars, harmonics
 from baselines.graphs.batch import GraphBatch, GraphBatches
 from baselines.graphs.batch_checks import check_elements
@@ -52,7 +53,6 @@ from baselines.graphs.config_checks import check_whole_numbers
 from baselines.graphs.lattice_shells import LatticeShells
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.entry import ModelEntry
-from crystalformer.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -151,19 +151,5 @@ ENTRY = ModelEntry(
     batches=_batches,
     graph="25 nearest with ties, both directions, 3 lattice vectors",
     published_parameters=12_459_137,
-    published_recipe=TrainConfig(
-        epochs=500,
-        batch_size=64,
-        lr=1e-3,
-        loss="mse",
-        optimizer="adamw",
-        beta1=0.9,
-        beta2=0.999,
-        weight_decay=1e-5,
-        schedule="one_cycle",
-        warmup=0.3,
-        clip_norm=0.0,
-        decay_norms=False,
-        swa_epochs=0,
-    ),
+    published_recipe=ONE_CYCLE,
 )

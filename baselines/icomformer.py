@@ -51,12 +51,12 @@ from baselines.features.counted_norm import CountedNorm
 from baselines.features.distinct import Distinct, distinct
 from baselines.features.edge_linear import rows_of
 from baselines.features.gaussians import GaussianGrid
+from baselines.features.recipes import ONE_CYCLE
 from baselines.graphs.batch_checks import check_elements
 from baselines.graphs.config_checks import check_whole_numbers
 from baselines.graphs.lattice_shells import LatticeBatch, LatticeBatches
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.entry import ModelEntry
-from crystalformer.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -221,19 +221,5 @@ ENTRY = ModelEntry(
     batches=_batches,
     graph="25 nearest with ties, both directions, 3 lattice vectors",
     published_parameters=4_892_417,
-    published_recipe=TrainConfig(
-        epochs=500,
-        batch_size=64,
-        lr=1e-3,
-        loss="mse",
-        optimizer="adamw",
-        beta1=0.9,
-        beta2=0.999,
-        weight_decay=1e-5,
-        schedule="one_cycle",
-        warmup=0.3,
-        clip_norm=0.0,
-        decay_norms=False,
-        swa_epochs=0,
-    ),
+    published_recipe=ONE_CYCLE,
 )

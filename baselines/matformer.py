@@ -48,6 +48,7 @@ from baselines.features.counted_norm import CountedNorm
 from baselines.features.distinct import distinct
 from baselines.features.gaussians import GaussianGrid
 from baselines.features.messages import Messages
+from baselines.features.recipes import ONE_CYCLE
 from baselines.features.vector_attention import VectorAttention
 from baselines.graphs.batch import GraphBatch, GraphBatches
 from baselines.graphs.batch_checks import check_elements
@@ -56,7 +57,6 @@ from baselines.graphs.lattice_edges import ShellsAndLattice
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.entry import ModelEntry
 from crystalformer.layers.segments import segment_mean
-from crystalformer.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -177,19 +177,5 @@ ENTRY = ModelEntry(
     batches=_batches,
     graph="12 nearest and ties, lattice vectors",
     published_parameters=2_782_849,
-    published_recipe=TrainConfig(
-        epochs=500,
-        batch_size=64,
-        lr=1e-3,
-        loss="mse",
-        optimizer="adamw",
-        beta1=0.9,
-        beta2=0.999,
-        weight_decay=1e-5,
-        schedule="one_cycle",
-        warmup=0.3,
-        clip_norm=0.0,
-        decay_norms=False,
-        swa_epochs=0,
-    ),
+    published_recipe=ONE_CYCLE,
 )
