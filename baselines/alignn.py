@@ -36,9 +36,8 @@ cell vectors depends on the cell. The table of elements ends at Z = 100 and cann
 see `baselines.features.atom_table`.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -49,8 +48,11 @@ from baselines.features.atom_table import LAST_ELEMENT, atom_table
 from baselines.features.edge_gates import Tile, gated_mean
 from baselines.features.gaussians import GaussianGrid
 from baselines.features.norm_silu import NormSiLU
+from baselines.features.recipes import ONE_CYCLE
 from baselines.graphs.adjacency import reverse_edges
 from baselines.graphs.batch import GraphBatch, GraphBatches
+from baselines.graphs.batch_checks import check_elements
+from baselines.graphs.config_checks import check_lengths, check_whole_numbers
 from baselines.graphs.edge_tile import EdgeTile
 from baselines.graphs.line_graph import LineGraph, line_graph
 from baselines.graphs.shells import NearestShells
@@ -58,7 +60,6 @@ from crystalformer.data.array_store import ArrayStore
 from crystalformer.entry import ModelEntry
 from crystalformer.layers.linear import Linear
 from crystalformer.layers.segments import segment_mean
-from crystalformer.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -81,13 +82,9 @@ class ALIGNNConfig:
 
     def __post_init__(self) -> None:
         sizes = ("alignn_layers", "gcn_layers", "width", "embedding_width", "neighbours", "targets")
-        least = dict.fromkeys(sizes, 1) | {"distance_gaussians": 2, "angle_gaussians": 2}
-        for name, low in least.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise ValueError(f"{name}: expected a whole number of at least {low}, got {value!r}")
-        if not 0 < self.radius < math.inf:
-            raise ValueError(f"radius: expected a length above 0 Å, got {self.radius!r}")
+        gaussians = {"distance_gaussians": 2, "angle_gaussians": 2}
+        check_whole_numbers(self, **dict.fromkeys(sizes, 1), **gaussians)
+        check_lengths(self, "radius")
 
 
 class ALIGNN(nn.Module):
@@ -116,9 +113,7 @@ class ALIGNN(nn.Module):
         Raises:
             ValueError: an element beyond Z = 100, or an edge without its reverse.
         """
-        highest = int(batch.numbers.max())
-        if highest > LAST_ELEMENT:
-            raise ValueError(f"numbers: ALIGNN expected elements up to Z = {LAST_ELEMENT}, got Z = {highest}")
+        check_elements("ALIGNN", batch, LAST_ELEMENT)
         reverses = reverse_edges(batch)
         graph, lines = [EdgeTile(batch, reverses)], line_graph(batch.edge_counts, reverses)
         x = self.embed_atoms(self.atom_table[batch.numbers])
@@ -207,18 +202,5 @@ ENTRY = ModelEntry(
     batches=_batches,
     graph="12 nearest and ties, line graph",
     published_parameters=4_026_753,
-    published_recipe=TrainConfig(
-        epochs=300,
-        batch_size=64,
-        lr=1e-3,
-        loss="mse",
-        beta2=0.999,
-        weight_decay=1e-5,
-        schedule="one_cycle",
-        warmup=0.3,
-        clip_norm=0.0,
-        scale_targets=False,
-        decay_norms=False,
-        swa_epochs=0,
-    ),
+    published_recipe=replace(ONE_CYCLE, epochs=300, scale_targets=False),
 )

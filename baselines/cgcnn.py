@@ -28,7 +28,6 @@ of equal distances at the k-th neighbour, and padding with atom 0, can make a pr
 order of the atoms.
 """
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +40,8 @@ from baselines.features.atom_table import LAST_ELEMENT, atom_table
 from baselines.features.counted_norm import CountedNorm
 from baselines.features.gaussians import gaussian_count
 from baselines.graphs.batch import GraphBatch, GraphBatches
+from baselines.graphs.batch_checks import check_edges_per_atom, check_elements
+from baselines.graphs.config_checks import check_lengths, check_whole_numbers, check_within_radius
 from baselines.graphs.nearest import KNearest
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.entry import ModelEntry
@@ -65,17 +66,10 @@ class CGCNNConfig:
     targets: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("node_width", "conv_layers", "hidden_width", "hidden_layers", "neighbours", "targets"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
-        if not 0 < self.radius < math.inf:
-            raise ValueError(f"radius: expected a length above 0 Å, got {self.radius!r}")
-        if not 0 < self.distance_step <= self.radius:
-            raise ValueError(
-                f"distance_step: expected above 0 and at most the radius of {self.radius} Å, "
-                f"got {self.distance_step!r}"
-            )
+        sizes = ("node_width", "conv_layers", "hidden_width", "hidden_layers", "neighbours", "targets")
+        check_whole_numbers(self, **dict.fromkeys(sizes, 1))
+        check_lengths(self, "radius")
+        check_within_radius(self, "distance_step")
 
 
 class CGCNN(nn.Module):
@@ -118,15 +112,8 @@ class CGCNN(nn.Module):
         return self.output(h)
 
     def _check(self, batch: GraphBatch) -> None:
-        highest = int(batch.numbers.max())
-        if highest > LAST_ELEMENT:
-            raise ValueError(f"numbers: CGCNN expected elements up to Z = {LAST_ELEMENT}, got Z = {highest}")
-        atoms, k = len(batch.numbers), self.config.neighbours
-        if len(batch.edge_neighbors) != atoms * k:
-            raise ValueError(
-                f"edge_neighbors: expected {k} edges for each of {atoms} atoms, got "
-                f"{len(batch.edge_neighbors)} edges; cut the batches by KNearest(neighbours={k})"
-            )
+        check_elements("CGCNN", batch, LAST_ELEMENT)
+        check_edges_per_atom(batch, self.config.neighbours)
 
 
 class Convolution(nn.Module):

@@ -45,12 +45,14 @@ from baselines.features.comformer_conv import ComformerConv, Messages
 from baselines.features.counted_norm import CountedNorm
 from baselines.features.distinct import distinct
 from baselines.features.gaussians import GaussianGrid
+from baselines.features.recipes import ONE_CYCLE
 from baselines.features.tensor_products import FromScalars, ToScalars, harmonics
 from baselines.graphs.batch import GraphBatch, GraphBatches
+from baselines.graphs.batch_checks import check_elements
+from baselines.graphs.config_checks import check_whole_numbers
 from baselines.graphs.lattice_shells import LatticeShells
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.entry import ModelEntry, Variant
-from crystalformer.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -70,18 +72,8 @@ class EComFormerConfig:
     targets: int = 1
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("width", 1),
-            ("conv_layers", 1),
-            ("scalars", 1),
-            ("vectors", 1),
-            ("gaussians", 2),
-            ("neighbours", 1),
-            ("targets", 1),
-        ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}")
+        check_whole_numbers(self, width=1, conv_layers=1, scalars=1, vectors=1)
+        check_whole_numbers(self, gaussians=2, neighbours=1, targets=1)
 
 
 class EComFormer(nn.Module):
@@ -108,11 +100,7 @@ class EComFormer(nn.Module):
         Raises:
             ValueError: an element beyond Z = 100.
         """
-        highest = int(batch.numbers.max())
-        if highest > LAST_ELEMENT:
-            raise ValueError(
-                f"numbers: eComFormer expected elements up to Z = {LAST_ELEMENT}, got Z = {highest}"
-            )
+        check_elements("eComFormer", batch, LAST_ELEMENT)
         x = self.embedding(self.atom_table[batch.numbers])
         lengths = distinct(batch.edge_distances)
         e = F.softplus(self.length(self.length_grid(-0.75 / batch.edge_distances[lengths.first])))
@@ -163,20 +151,6 @@ ENTRY = ModelEntry(
     batches=_batches,
     graph="25 nearest with ties, both directions, 3 lattice vectors",
     published_parameters=12_459_137,
-    published_recipe=TrainConfig(
-        epochs=500,
-        batch_size=64,
-        lr=1e-3,
-        loss="mse",
-        optimizer="adamw",
-        beta1=0.9,
-        beta2=0.999,
-        weight_decay=1e-5,
-        schedule="one_cycle",
-        warmup=0.3,
-        clip_norm=0.0,
-        decay_norms=False,
-        swa_epochs=0,
-    ),
+    published_recipe=ONE_CYCLE,
     variants={"half": Variant({"scalars": 64}, 5_583_809)},  # of the released code
 )

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from baselines.features.atom_table import BLOCKS, LAST_ELEMENT, atom_table
+from baselines.graphs.config_checks import check_whole_numbers
 
 ELEMENTS = 118
 UNKNOWN = -1.0  # below every bin
@@ -33,8 +34,7 @@ class ForestConfig:
     max_features: float = 1 / 3  # part of the features that a split chooses from
 
     def __post_init__(self) -> None:
-        if isinstance(self.trees, bool) or not isinstance(self.trees, int) or self.trees < 1:
-            raise ValueError(f"trees: expected a whole number of at least 1, got {self.trees!r}")
+        check_whole_numbers(self, trees=1)
         if not 0 < self.max_features <= 1:
             raise ValueError(f"max_features: expected a part in (0, 1], got {self.max_features!r}")
 

@@ -34,7 +34,6 @@ out here: the embedding of the composition (103 · 64 + 64 = 6,656), the attenti
 The composition reaches to Z = 103, but the table of elements ends at Z = 100.
 """
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +47,8 @@ from baselines.features.counted_norm import CountedNorm
 from baselines.features.edge_linear import rows_of
 from baselines.features.gaussians import GaussianGrid, gaussian_count
 from baselines.graphs.batch import GraphBatch, GraphBatches
+from baselines.graphs.batch_checks import check_edges_per_atom, check_elements
+from baselines.graphs.config_checks import check_lengths, check_whole_numbers, check_within_radius
 from baselines.graphs.nearest import KNearest
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.entry import ModelEntry
@@ -79,17 +80,10 @@ class GATGNNConfig:
     targets: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("node_width", "layers", "heads", "composition_width", "neighbours", "targets"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
-        if not 0 < self.radius < math.inf:
-            raise ValueError(f"radius: expected a length above 0 Å, got {self.radius!r}")
-        if not 0 < self.distance_step <= self.radius:
-            raise ValueError(
-                f"distance_step: expected above 0 and at most the radius of {self.radius} Å, "
-                f"got {self.distance_step!r}"
-            )
+        sizes = ("node_width", "layers", "heads", "composition_width", "neighbours", "targets")
+        check_whole_numbers(self, **dict.fromkeys(sizes, 1))
+        check_lengths(self, "radius")
+        check_within_radius(self, "distance_step")
 
 
 class GATGNN(nn.Module):
@@ -129,15 +123,8 @@ class GATGNN(nn.Module):
         return self.output(y)
 
     def _check(self, batch: GraphBatch) -> None:
-        highest = int(batch.numbers.max())
-        if highest > LAST_ELEMENT:
-            raise ValueError(f"numbers: GATGNN expected elements up to Z = {LAST_ELEMENT}, got Z = {highest}")
-        atoms, k = len(batch.numbers), self.config.neighbours
-        if len(batch.edge_neighbors) != atoms * k:
-            raise ValueError(
-                f"edge_neighbors: expected {k} edges for each of {atoms} atoms, got "
-                f"{len(batch.edge_neighbors)} edges; cut the batches by KNearest(neighbours={k})"
-            )
+        check_elements("GATGNN", batch, LAST_ELEMENT)
+        check_edges_per_atom(batch, self.config.neighbours)
 
 
 class AtomAttention(nn.Module):

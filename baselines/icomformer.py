@@ -51,10 +51,12 @@ from baselines.features.counted_norm import CountedNorm
 from baselines.features.distinct import Distinct, distinct
 from baselines.features.edge_linear import rows_of
 from baselines.features.gaussians import GaussianGrid
+from baselines.features.recipes import ONE_CYCLE
+from baselines.graphs.batch_checks import check_elements
+from baselines.graphs.config_checks import check_whole_numbers
 from baselines.graphs.lattice_shells import LatticeBatch, LatticeBatches
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.entry import ModelEntry, Variant
-from crystalformer.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -72,16 +74,7 @@ class IComFormerConfig:
     targets: int = 1
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("width", 1),
-            ("conv_layers", 2),
-            ("gaussians", 2),
-            ("neighbours", 1),
-            ("targets", 1),
-        ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}")
+        check_whole_numbers(self, width=1, conv_layers=2, gaussians=2, neighbours=1, targets=1)
 
 
 class IComFormer(nn.Module):
@@ -110,11 +103,7 @@ class IComFormer(nn.Module):
         Raises:
             ValueError: an element beyond Z = 100.
         """
-        highest = int(batch.numbers.max())
-        if highest > LAST_ELEMENT:
-            raise ValueError(
-                f"numbers: iComFormer expected elements up to Z = {LAST_ELEMENT}, got Z = {highest}"
-            )
+        check_elements("iComFormer", batch, LAST_ELEMENT)
         x = self.embedding(self.atom_table[batch.numbers])
         lengths = distinct(batch.edge_distances)
         e, rows = self._of_length(batch.edge_distances[lengths.first]), lengths.of
@@ -232,20 +221,6 @@ ENTRY = ModelEntry(
     batches=_batches,
     graph="25 nearest with ties, both directions, 3 lattice vectors",
     published_parameters=4_892_417,
-    published_recipe=TrainConfig(
-        epochs=500,
-        batch_size=64,
-        lr=1e-3,
-        loss="mse",
-        optimizer="adamw",
-        beta1=0.9,
-        beta2=0.999,
-        weight_decay=1e-5,
-        schedule="one_cycle",
-        warmup=0.3,
-        clip_norm=0.0,
-        decay_norms=False,
-        swa_epochs=0,
-    ),
+    published_recipe=ONE_CYCLE,
     variants={"3 layers": Variant({"conv_layers": 3}, 4_037_121)},  # 4,111,201 with its 74,080 unused
 )

@@ -57,6 +57,8 @@ from baselines.features.edge_linear import EdgeLinear, rows_of
 from baselines.features.glorot import keras_defaults
 from baselines.features.spherical_harmonics import legendre_harmonics, repeated_by_degree, sums_by_degree
 from baselines.graphs.batch import GraphBatch, GraphBatches
+from baselines.graphs.batch_checks import check_elements
+from baselines.graphs.config_checks import check_lengths, check_whole_numbers, check_within_radius
 from baselines.graphs.radius import WithinRadius
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.entry import ModelEntry
@@ -84,17 +86,9 @@ class M3GNetConfig:
     targets: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("width", "blocks", "radial", "degrees", "targets"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
-        if not 0 < self.radius < math.inf:
-            raise ValueError(f"radius: expected a length above 0 Å, got {self.radius!r}")
-        if not 0 < self.triplet_radius <= self.radius:
-            raise ValueError(
-                f"triplet_radius: expected above 0 and at most the radius of {self.radius} Å, "
-                f"got {self.triplet_radius!r}"
-            )
+        check_whole_numbers(self, width=1, blocks=1, radial=1, degrees=1, targets=1)
+        check_lengths(self, "radius")
+        check_within_radius(self, "triplet_radius")
 
 
 class M3GNet(nn.Module):
@@ -124,9 +118,7 @@ class M3GNet(nn.Module):
         Raises:
             ValueError: an element beyond Z = 94.
         """
-        highest = int(batch.numbers.max())
-        if highest > LAST_ELEMENT:
-            raise ValueError(f"numbers: M3GNet expected elements up to Z = {LAST_ELEMENT}, got Z = {highest}")
+        check_elements("M3GNet", batch, LAST_ELEMENT)
         e_0 = smooth_bessel(batch.edge_distances, self.config.radial, self.config.radius)
         angles = Angles(batch, self.config)
         v, e = self.embedding(batch.numbers), F.silu(self.edge_embedding(e_0))

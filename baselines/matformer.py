@@ -48,13 +48,15 @@ from baselines.features.counted_norm import CountedNorm
 from baselines.features.distinct import distinct
 from baselines.features.gaussians import GaussianGrid
 from baselines.features.messages import Messages
+from baselines.features.recipes import ONE_CYCLE
 from baselines.features.vector_attention import VectorAttention
 from baselines.graphs.batch import GraphBatch, GraphBatches
+from baselines.graphs.batch_checks import check_elements
+from baselines.graphs.config_checks import check_lengths, check_whole_numbers
 from baselines.graphs.lattice_edges import ShellsAndLattice
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.entry import ModelEntry
 from crystalformer.layers.segments import segment_mean
-from crystalformer.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -75,15 +77,9 @@ class MatformerConfig:
     targets: int = 1
 
     def __post_init__(self) -> None:
-        for name, least in {
-            **{"width": 1, "layers": 1, "heads": 1, "hidden_width": 1},
-            **{"gaussians": 2, "neighbours": 1, "targets": 1},
-        }.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}")
-        if not 0 < self.longest < float("inf"):
-            raise ValueError(f"longest: expected a length above 0 Å, got {self.longest!r}")
+        check_whole_numbers(self, width=1, layers=1, heads=1, hidden_width=1)
+        check_whole_numbers(self, gaussians=2, neighbours=1, targets=1)
+        check_lengths(self, "longest")
 
 
 class Matformer(nn.Module):
@@ -111,11 +107,7 @@ class Matformer(nn.Module):
         Raises:
             ValueError: an element beyond Z = 100.
         """
-        highest = int(batch.numbers.max())
-        if highest > LAST_ELEMENT:
-            raise ValueError(
-                f"numbers: Matformer expected elements up to Z = {LAST_ELEMENT}, got Z = {highest}"
-            )
+        check_elements("Matformer", batch, LAST_ELEMENT)
         lengths, messages = _messages(batch)
         x = self.embedding(self.atom_table[batch.numbers])
         a = self.edge_embedding(self.gaussians(lengths))
@@ -185,19 +177,5 @@ ENTRY = ModelEntry(
     batches=_batches,
     graph="12 nearest and ties, lattice vectors",
     published_parameters=2_782_849,
-    published_recipe=TrainConfig(
-        epochs=500,
-        batch_size=64,
-        lr=1e-3,
-        loss="mse",
-        optimizer="adamw",
-        beta1=0.9,
-        beta2=0.999,
-        weight_decay=1e-5,
-        schedule="one_cycle",
-        warmup=0.3,
-        clip_norm=0.0,
-        decay_norms=False,
-        swa_epochs=0,
-    ),
+    published_recipe=ONE_CYCLE,
 )

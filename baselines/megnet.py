@@ -45,7 +45,6 @@ The table ends at Z = 94. As in the published code, a crystal with an atom that 
 not represented.
 """
 
-import math
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -61,6 +60,8 @@ from baselines.features.glorot import keras_defaults
 from baselines.features.set2set import Set2Set
 from baselines.features.shifted_softplus import shifted_softplus
 from baselines.graphs.batch import GraphBatch, GraphBatches
+from baselines.graphs.batch_checks import check_elements
+from baselines.graphs.config_checks import check_lengths, check_whole_numbers
 from baselines.graphs.radius import WithinRadius
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.entry import ModelEntry
@@ -94,23 +95,9 @@ class MEGNetConfig:
     targets: int = 1
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("embedding_width", 1),
-            ("blocks", 1),
-            ("hidden_width", 1),
-            ("width", 1),
-            ("readout_width", 1),
-            ("readout_steps", 1),
-            ("gaussians", 2),
-            ("targets", 1),
-        ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}")
-        for name in ("radius", "last_center", "gaussian_width"):
-            value = getattr(self, name)
-            if not 0 < value < math.inf:
-                raise ValueError(f"{name}: expected a length above 0 Å, got {value!r}")
+        check_whole_numbers(self, embedding_width=1, blocks=1, hidden_width=1, width=1)
+        check_whole_numbers(self, readout_width=1, readout_steps=1, gaussians=2, targets=1)
+        check_lengths(self, "radius", "last_center", "gaussian_width")
 
 
 class Layers(nn.Module):
@@ -158,9 +145,7 @@ class MEGNet(nn.Module):
         Raises:
             ValueError: an element beyond Z = 94.
         """
-        highest = int(batch.numbers.max())
-        if highest > LAST_ELEMENT:
-            raise ValueError(f"numbers: MEGNet expected elements up to Z = {LAST_ELEMENT}, got Z = {highest}")
+        check_elements("MEGNet", batch, LAST_ELEMENT)
         lengths, rows = torch.unique(batch.edge_distances, return_inverse=True)
         v = self.atom_layers(self.embedding(batch.numbers))
         e = rows_of(self.bond_layers(self.grid(lengths)), rows)

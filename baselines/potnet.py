@@ -40,7 +40,7 @@ has equal rows for some elements (see `baselines.features.atom_table`).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -55,13 +55,15 @@ from baselines.features.distinct import distinct
 from baselines.features.gated_messages import GatedMessages
 from baselines.features.gaussians import GaussianGrid
 from baselines.features.messages import Messages
+from baselines.features.recipes import ONE_CYCLE
+from baselines.graphs.batch_checks import check_elements
+from baselines.graphs.config_checks import check_whole_numbers
 from baselines.graphs.pair_potentials import PairPotentials
 from baselines.graphs.potential_batch import PotentialBatch, PotentialBatches
 from baselines.graphs.shells import NearestShells
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.entry import ModelEntry
 from crystalformer.layers.segments import segment_mean
-from crystalformer.training.config import TrainConfig
 
 LOW, HIGH = -4.0, 4.0  # of the centres μ
 
@@ -83,12 +85,7 @@ class PotNetConfig:
     targets: int = 1
 
     def __post_init__(self) -> None:
-        for name, least in {
-            **{"width": 1, "layers": 1, "gaussians": 2, "multiquadrics": 2, "neighbours": 1, "targets": 1}
-        }.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}")
+        check_whole_numbers(self, width=1, layers=1, gaussians=2, multiquadrics=2, neighbours=1, targets=1)
         PairPotentials(pauli=self.pauli)
 
 
@@ -117,9 +114,7 @@ class PotNet(nn.Module):
         Raises:
             ValueError: an element beyond Z = 100.
         """
-        highest = int(batch.numbers.max())
-        if highest > LAST_ELEMENT:
-            raise ValueError(f"numbers: PotNet expected elements up to Z = {LAST_ELEMENT}, got Z = {highest}")
+        check_elements("PotNet", batch, LAST_ELEMENT)
         e, messages = self._edges(batch)
         x = self.embedding(self.atom_table[batch.numbers])
         for layer in self.layers:
@@ -191,19 +186,11 @@ ENTRY = ModelEntry(
     batches=_batches,
     graph="16 nearest and ties, potentials of all pairs",
     published_parameters=1_751_809,
-    published_recipe=TrainConfig(
-        epochs=500,
-        batch_size=64,
-        lr=1e-3,
-        loss="mse",
-        optimizer="adamw",
-        beta1=0.9,
-        beta2=0.999,
+    published_recipe=replace(
+        ONE_CYCLE,
         weight_decay=0.0,
-        schedule="one_cycle",
+        decay_norms=True,
         warmup=0.0043,  # 2,000 steps, of 500 epochs with the 60,000 training crystals of the MEGNet set
-        clip_norm=0.0,
         scale_targets=False,
-        swa_epochs=0,
     ),
 )

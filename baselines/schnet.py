@@ -50,6 +50,8 @@ from baselines.features.gaussians import GaussianGrid
 from baselines.features.glorot import glorot_linear
 from baselines.features.shifted_softplus import shifted_softplus
 from baselines.graphs.batch import GraphBatch, GraphBatches
+from baselines.graphs.batch_checks import check_elements
+from baselines.graphs.config_checks import check_lengths, check_whole_numbers
 from baselines.graphs.radius import WithinRadius
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.entry import ModelEntry, Variant
@@ -76,18 +78,8 @@ class SchNetConfig:
     targets: int = 1
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("node_width", 2),
-            ("filter_width", 1),
-            ("interactions", 1),
-            ("gaussians", 2),
-            ("targets", 1),
-        ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}")
-        if not 0 < self.radius < math.inf:
-            raise ValueError(f"radius: expected a length above 0 Å, got {self.radius!r}")
+        check_whole_numbers(self, node_width=2, filter_width=1, interactions=1, gaussians=2, targets=1)
+        check_lengths(self, "radius")
         if self.readout not in ("mean", "sum"):
             raise ValueError(f"readout: expected 'mean' or 'sum', got {self.readout!r}")
 
@@ -115,9 +107,7 @@ class SchNet(nn.Module):
         Raises:
             ValueError: an element beyond Z = 99.
         """
-        highest = int(batch.numbers.max())
-        if highest > LAST_ELEMENT:
-            raise ValueError(f"numbers: SchNet expected elements up to Z = {LAST_ELEMENT}, got Z = {highest}")
+        check_elements("SchNet", batch, LAST_ELEMENT)
         distances, rows = torch.unique(batch.edge_distances, return_inverse=True)
         gaussians = self.grid(distances)
         cutoff = (torch.cos(distances * (math.pi / self.config.radius)) + 1)[:, None] / 2

@@ -3,21 +3,10 @@
 from typing import Any
 
 import numpy as np
+from numpy_layers import NumpyLayers, sigmoid, silu, softplus
 
 from baselines.features.atom_table import atom_table
 from crystalformer.data.crystal import Crystal
-
-
-def softplus(x: np.ndarray) -> np.ndarray:
-    return np.logaddexp(0, x)
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
-
-
-def silu(x: np.ndarray) -> np.ndarray:
-    return x * sigmoid(x)
 
 
 def gaussians(x: np.ndarray, low: float, high: float, size: int) -> np.ndarray:
@@ -25,27 +14,16 @@ def gaussians(x: np.ndarray, low: float, high: float, size: int) -> np.ndarray:
     return np.exp(-((np.asarray(x)[..., None] - centers) ** 2) / step)
 
 
-class Oracle:
+class Oracle(NumpyLayers):
     """The layers that both models have, with the weights of a model; `training`: norms use the batch."""
 
     def __init__(self, model: Any, crystals: list[Crystal], batch: Any, training: bool) -> None:
-        self.state = {name: value.double().numpy() for name, value in model.state_dict().items()}
-        self.training = training
+        super().__init__(model, training)
         self.size = model.config.gaussians
         self.crystals = crystals
         self.owner = np.repeat(np.arange(len(crystals)), [len(crystal) for crystal in crystals])
         self.edges = list(zip(batch.edge_centers.tolist(), batch.edge_neighbors.tolist(), strict=True))
         self.e = self.of_length(batch.edge_distances.numpy())
-
-    def linear(self, name: str, x: np.ndarray) -> np.ndarray:
-        return x @ self.state[f"{name}.weight"].T + self.state.get(f"{name}.bias", 0.0)
-
-    def norm(self, name: str, x: np.ndarray) -> np.ndarray:
-        mean, variance = self.state[f"{name}.running_mean"], self.state[f"{name}.running_var"]
-        if self.training:
-            mean, variance = x.mean(axis=0), x.var(axis=0)
-        x = (x - mean) / np.sqrt(variance + 1e-5)
-        return x * self.state[f"{name}.weight"] + self.state[f"{name}.bias"]
 
     def of_length(self, length: np.ndarray) -> np.ndarray:
         return softplus(self.linear("length", gaussians(-0.75 / length, -4, 0, self.size)))
@@ -60,7 +38,7 @@ class Oracle:
         k = self.linear(f"{name}.key_update.second", silu(k))
         v = self.linear(f"{name}.message_update.first", np.concatenate(values, axis=1))
         v = self.linear(f"{name}.message_update.second", silu(v))
-        return v * sigmoid(self.norm(f"{name}.attention_norm", q * k / np.sqrt(q.shape[1])))
+        return v * sigmoid(self.batch_norm(f"{name}.attention_norm", q * k / np.sqrt(q.shape[1])))
 
     def convolution(self, name: str, x: np.ndarray) -> np.ndarray:
         q, k, v = (self.linear(f"{name}.{part}", x) for part in ("query", "key", "value"))
@@ -70,7 +48,7 @@ class Oracle:
         total = np.zeros_like(x)
         for center, message in zip(i, m, strict=True):
             total[center] += message
-        return softplus(x + self.norm(f"{name}.norm", self.linear(f"{name}.concat", total)))
+        return softplus(x + self.batch_norm(f"{name}.norm", self.linear(f"{name}.concat", total)))
 
     def read_out(self, x: np.ndarray) -> np.ndarray:
         means = np.array([x[self.owner == place].mean(axis=0) for place in range(len(self.crystals))])

@@ -20,4 +20,5 @@
 | `shifted_softplus` | the activation of SchNet and MEGNet |
 | `set2set` | a set of vectors as one, by attention: the readout of MEGNet |
 | `glorot` | initial weights as Keras draws them |
+| `recipes` | the recipe that ALIGNN, Matformer, PotNet and ComFormer share |
 """

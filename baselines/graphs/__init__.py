@@ -3,6 +3,7 @@
 | file | what |
 |---|---|
 | `rule` | `EdgeRule`: settings that turn one crystal into edges; `Unrepresentable` where they cannot |
+| `config_checks` | what the settings of several rules and models must be |
 | `radius` | all neighbours within a radius |
 | `nearest` | exactly k nearest, padded: CGCNN, GATGNN |
 | `shells` | the nearest k and all ties, in both directions: ALIGNN, Matformer, PotNet, ComFormer |
@@ -13,6 +14,7 @@
 | `lattice_shells` | these, and edges along three vectors of the lattice: ComFormer |
 | `edge_lists` | the edges of a whole data set, built once in parallel, then read memory-mapped |
 | `batch` | `GraphBatch`: the crystals of one step with their edges |
+| `batch_checks` | what a batch must be for a model to read it |
 | `potential_batch` | `PotentialBatch`: one with the potentials of all pairs, too |
 | `adjacency` | edges that share an atom: pairs for angles and line graphs, reverses |
 | `line_graph` | all pairs of an edge in and an edge out, as one matrix per atom: ALIGNN |

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from baselines.graphs.rule import checked_neighbours
+from baselines.graphs.config_checks import check_whole_numbers
 from baselines.graphs.shells import NearestShells, sorted_edges
 from crystalformer.data.neighbors import NeighborList
 
@@ -29,7 +29,7 @@ class ShellsAndLattice:
     neighbours: int
 
     def __post_init__(self) -> None:
-        checked_neighbours(self.neighbours)
+        check_whole_numbers(self, neighbours=1)
 
     def edges(self, lattice: np.ndarray, frac_coords: np.ndarray, numbers: np.ndarray) -> NeighborList:
         """See `EdgeRule.edges`; those of an atom are sorted by (neighbour, image)."""

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from baselines.graphs.rule import checked_neighbours, checked_radius
+from baselines.graphs.config_checks import check_lengths, check_whole_numbers
 from crystalformer.data.neighbors import NeighborList, radius_neighbors
 
 PADDING = 1.0  # Å beyond the radius
@@ -27,8 +27,8 @@ class KNearest:
     radius: float
 
     def __post_init__(self) -> None:
-        checked_neighbours(self.neighbours)
-        checked_radius(self.radius)
+        check_whole_numbers(self, neighbours=1)
+        check_lengths(self, "radius")
 
     def edges(self, lattice: np.ndarray, frac_coords: np.ndarray, numbers: np.ndarray) -> NeighborList:
         """See `EdgeRule.edges`."""

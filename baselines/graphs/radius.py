@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from baselines.graphs.rule import Unrepresentable, checked_radius
+from baselines.graphs.config_checks import check_lengths
+from baselines.graphs.rule import Unrepresentable
 from crystalformer.data.neighbors import NeighborList, radius_neighbors
 
 
@@ -23,7 +24,7 @@ class WithinRadius:
     isolated_atoms: bool = True
 
     def __post_init__(self) -> None:
-        checked_radius(self.radius)
+        check_lengths(self, "radius")
 
     def edges(self, lattice: np.ndarray, frac_coords: np.ndarray, numbers: np.ndarray) -> NeighborList:
         """See `EdgeRule.edges`."""

@@ -33,15 +33,3 @@ class EdgeRule(Protocol):
             ValueError: the crystal itself is wrong (not finite, no volume).
         """
         ...
-
-
-def checked_radius(radius: float) -> None:
-    """Raises ValueError unless `radius` is a length above 0 Å."""
-    if not 0 < radius < np.inf:
-        raise ValueError(f"radius: expected a length above 0 Å, got {radius!r}")
-
-
-def checked_neighbours(neighbours: int) -> None:
-    """Raises ValueError unless `neighbours` is a whole number of at least 1."""
-    if isinstance(neighbours, bool) or not isinstance(neighbours, int) or neighbours < 1:
-        raise ValueError(f"neighbours: expected a whole number of at least 1, got {neighbours!r}")

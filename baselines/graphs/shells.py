@@ -15,8 +15,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from baselines.graphs.config_checks import check_whole_numbers
 from baselines.graphs.nearest import nearest_pairs, ranks
-from baselines.graphs.rule import checked_neighbours
 from crystalformer.data.neighbors import TIE, NeighborList
 
 
@@ -31,7 +31,7 @@ class NearestShells:
     canonize: bool = True
 
     def __post_init__(self) -> None:
-        checked_neighbours(self.neighbours)
+        check_whole_numbers(self, neighbours=1)
 
     def edges(self, lattice: np.ndarray, frac_coords: np.ndarray, numbers: np.ndarray) -> NeighborList:
         """See `EdgeRule.edges`; those of an atom are sorted by (neighbour, image)."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from numpy_layers import NumpyLayers, sigmoid, silu
 
 from baselines.alignn import ALIGNN, ENTRY, ALIGNNConfig
 from baselines.features.atom_table import atom_table
@@ -36,27 +37,11 @@ def model_of(config: ALIGNNConfig = SMALL, seed: int = 0) -> ALIGNN:
 # --- the oracle: one edge, one pair at a time, on dictionaries of senders ---------------------------------
 
 
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
-
-
-class Oracle:
+class Oracle(NumpyLayers):
     """The published forward pass; `training`: norms use the statistics of the batch, and of every pair."""
 
-    def __init__(self, model: ALIGNN, training: bool) -> None:
-        self.state = {name: value.numpy() for name, value in model.state_dict().items()}
-        self.config, self.training = model.config, training
-
-    def linear(self, name: str, x: np.ndarray) -> np.ndarray:
-        return x @ self.state[f"{name}.weight"].T + self.state[f"{name}.bias"]
-
     def norm_silu(self, name: str, x: np.ndarray) -> np.ndarray:
-        mean, variance = self.state[f"{name}.running_mean"], self.state[f"{name}.running_var"]
-        if self.training:
-            mean, variance = x.mean(axis=0), x.var(axis=0)
-        y = (x - mean) / np.sqrt(variance + 1e-5)
-        y = y * self.state[f"{name}.weight"] + self.state[f"{name}.bias"]
-        return y * sigmoid(y)
+        return silu(self.batch_norm(name, x))
 
     def embed(self, name: str, x: np.ndarray, layers: int) -> np.ndarray:
         for layer in range(layers):

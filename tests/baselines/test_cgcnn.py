@@ -7,6 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from numpy_layers import NumpyLayers, randomise_norms, sigmoid, softplus
 
 from baselines.cgcnn import CGCNN, CGCNNConfig
 from baselines.features.atom_table import atom_table
@@ -28,21 +29,11 @@ def model_of(config: CGCNNConfig, seed: int = 0) -> CGCNN:
     """A model in float64 whose norms have left their initial values, so that each of them counts."""
     torch.manual_seed(seed)
     model = CGCNN(config).double()
-    for name, value in model.state_dict().items():
-        if "norm" in name and value.is_floating_point():
-            value.copy_(torch.rand_like(value) + 0.5)
+    randomise_norms(model)
     return model
 
 
 # --- the oracle: one crystal, one atom, one edge at a time -------------------------------------------
-
-
-def softplus(x: np.ndarray) -> np.ndarray:
-    return np.logaddexp(0, x)
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
 
 
 def nearest(crystal: Crystal, k: int, radius: float) -> list[list[tuple[float, int]]]:
@@ -61,19 +52,11 @@ def nearest(crystal: Crystal, k: int, radius: float) -> list[list[tuple[float, i
 
 def oracle(model: CGCNN, crystals: list[Crystal], training: bool) -> np.ndarray:
     """The published forward pass with concatenated features; `training`: norms use the batch's statistics."""
-    state = {name: value.double().numpy() for name, value in model.state_dict().items()}
+    layers = NumpyLayers(model, training)
+    linear, batch_norm = layers.linear, layers.batch_norm
     config = model.config
     table = atom_table().numpy()
     centers = np.arange(0, config.radius + config.distance_step, config.distance_step)
-
-    def linear(name: str, x: np.ndarray) -> np.ndarray:
-        return x @ state[f"{name}.weight"].T + state[f"{name}.bias"]
-
-    def batch_norm(name: str, x: np.ndarray) -> np.ndarray:
-        mean, variance = state[f"{name}.running_mean"], state[f"{name}.running_var"]
-        if training:
-            mean, variance = x.mean(axis=0), x.var(axis=0)
-        return (x - mean) / np.sqrt(variance + 1e-5) * state[f"{name}.weight"] + state[f"{name}.bias"]
 
     v = linear("embedding", np.concatenate([table[crystal.numbers] for crystal in crystals]).astype(float))
     edges, owner = [], []

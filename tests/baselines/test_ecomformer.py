@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from comformer_oracle import Oracle, softplus
+from comformer_oracle import Oracle
+from numpy_layers import randomise_norms, softplus
 
 from baselines.ecomformer import ENTRY, EComFormer, EComFormerConfig
 from baselines.features.tensor_products import harmonics
@@ -30,9 +31,7 @@ def model_of(config: EComFormerConfig = SMALL, seed: int = 0) -> EComFormer:
     """A model in float64 whose norms have left their initial values, so that each of them counts."""
     torch.manual_seed(seed)
     model = EComFormer(config).double()
-    for name, value in model.state_dict().items():
-        if "norm" in name and value.is_floating_point():
-            value.copy_(torch.rand_like(value) + 0.5)
+    randomise_norms(model)
     return model
 
 
@@ -89,7 +88,7 @@ def oracle(model: EComFormer, crystals: list[Crystal], batch, training: bool) ->
             w = second[edge]
             message = a[j] @ w[0] + vector @ w[1] / np.sqrt(3) + tensor @ w[2] / np.sqrt(5)
             out[i] += message / np.sqrt(s + 2 * v) / len(edges_of[i])
-    new = this.linear("equivariant.back", softplus(this.norm("equivariant.norm", out)))
+    new = this.linear("equivariant.back", softplus(this.batch_norm("equivariant.norm", out)))
     x = softplus(new) + this.linear("equivariant.skip", x)
     for layer in range(1, model.config.conv_layers):
         x = this.convolution(f"convolutions.{layer}", x)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from numpy_layers import NumpyLayers, softplus
 
 from baselines.features.atom_table import atom_table
 from baselines.gatgnn import ENTRY, GATGNN, GATGNNConfig
@@ -31,26 +32,8 @@ def model_of(config: GATGNNConfig, seed: int = 0) -> GATGNN:
 # --- the oracle: one atom, one edge, one head at a time ----------------------------------------------
 
 
-def softplus(x: np.ndarray) -> np.ndarray:
-    return np.logaddexp(0, x)
-
-
-class Oracle:
+class Oracle(NumpyLayers):
     """The published forward pass, features concatenated; `training`: norms use the batch's statistics."""
-
-    def __init__(self, model: GATGNN, training: bool) -> None:
-        self.state = {name: value.numpy() for name, value in model.state_dict().items()}
-        self.config, self.training = model.config, training
-
-    def linear(self, name: str, x: np.ndarray) -> np.ndarray:
-        return x @ self.state[f"{name}.weight"].T + self.state[f"{name}.bias"]
-
-    def norm(self, name: str, x: np.ndarray) -> np.ndarray:
-        mean, variance = self.state[f"{name}.running_mean"], self.state[f"{name}.running_var"]
-        if self.training:
-            mean, variance = x.mean(axis=0), x.var(axis=0)
-        weight, bias = self.state[f"{name}.weight"], self.state[f"{name}.bias"]
-        return (x - mean) / np.sqrt(variance + 1e-5) * weight + bias
 
     def attend(self, name: str, v: np.ndarray, e: np.ndarray, edges: list[tuple[int, int]]) -> np.ndarray:
         heads, width = self.config.heads, self.config.node_width
@@ -63,7 +46,7 @@ class Oracle:
                 z_i[edge, h] = softplus(rows @ np.concatenate([v[i], e[edge]]))
                 z_j[edge, h] = softplus(rows @ np.concatenate([v[j], e[edge]]))
                 scores[edge, h] = softplus(a[h] @ np.concatenate([z_i[edge, h], z_j[edge, h]]))
-        scores = np.exp(softplus(self.norm(f"{name}.head_norm", scores)))
+        scores = np.exp(softplus(self.batch_norm(f"{name}.head_norm", scores)))
         result = np.zeros_like(v)
         for i in range(len(v)):
             own = [edge for edge, (center, _) in enumerate(edges) if center == i]
@@ -81,7 +64,7 @@ class Oracle:
         e = np.where(e > 0, e, 0.2 * e)
         edges = list(zip(batch.edge_centers.tolist(), batch.edge_neighbors.tolist(), strict=True))
         for layer in range(config.layers):
-            v = softplus(self.norm(f"norms.{layer}", self.attend(f"attentions.{layer}", v, e, edges)))
+            v = softplus(self.batch_norm(f"norms.{layer}", self.attend(f"attentions.{layer}", v, e, edges)))
         crystals, start = [], 0
         for size in batch.sizes.tolist():
             own = slice(start, start + size)

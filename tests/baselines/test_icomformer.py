@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from comformer_oracle import Oracle, gaussians, softplus
+from comformer_oracle import Oracle, gaussians
+from numpy_layers import randomise_norms, softplus
 
 from baselines.graphs.lattice_shells import lattice_images
 from baselines.icomformer import ENTRY, IComFormer, IComFormerConfig
@@ -30,9 +31,7 @@ def model_of(config: IComFormerConfig = SMALL, seed: int = 0) -> IComFormer:
     """A model in float64 whose norms have left their initial values, so that each of them counts."""
     torch.manual_seed(seed)
     model = IComFormer(config).double()
-    for name, value in model.state_dict().items():
-        if "norm" in name and value.is_floating_point():
-            value.copy_(torch.rand_like(value) + 0.5)
+    randomise_norms(model)
     return model
 
 
@@ -84,7 +83,7 @@ def oracle(model: IComFormer, crystals: list[Crystal], batch, training: bool) ->
         [table["v"], table["v2"], table["e"]],
     )
     out = this.linear("edge_update.concat", messages).reshape(len(this.e), 3, -1).sum(axis=1)
-    this.e = softplus(this.e + this.norm("edge_update.norm", out))
+    this.e = softplus(this.e + this.batch_norm("edge_update.norm", out))
 
     for layer in range(1, model.config.conv_layers):
         x = this.convolution(f"convolutions.{layer}", x)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from numpy_layers import NumpyLayers, randomise_norms, sigmoid, silu
 
 from baselines.features.atom_table import atom_table
 from baselines.graphs.potential_batch import PotentialBatch
@@ -24,36 +25,18 @@ def model_of(config: PotNetConfig, seed: int = 0) -> PotNet:
     """A model in float64 whose norms have left their initial values, so that each of them counts."""
     torch.manual_seed(seed)
     model = PotNet(config).double()
-    for name, value in model.state_dict().items():
-        if "norm" in name and value.is_floating_point():
-            value.copy_(torch.rand_like(value) + 0.5)
+    randomise_norms(model)
     return model
 
 
 # --- the oracle: one edge at a time, all features concatenated -------------------------------------------
 
 
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
-
-
-def silu(x: np.ndarray) -> np.ndarray:
-    return x * sigmoid(x)
-
-
 def oracle(model: PotNet, batch: PotentialBatch, training: bool) -> np.ndarray:
     """The published forward pass over all edges of both kinds, duplicates included."""
-    state = {name: value.numpy() for name, value in model.state_dict().items()}
+    layers = NumpyLayers(model, training)
+    linear, batch_norm = layers.linear, layers.batch_norm
     config = model.config
-
-    def linear(name: str, x: np.ndarray) -> np.ndarray:
-        return x @ state[f"{name}.weight"].T + state[f"{name}.bias"]
-
-    def batch_norm(name: str, x: np.ndarray) -> np.ndarray:
-        mean, variance = state[f"{name}.running_mean"], state[f"{name}.running_var"]
-        if training:
-            mean, variance = x.mean(axis=0), x.var(axis=0)
-        return (x - mean) / np.sqrt(variance + 1e-5) * state[f"{name}.weight"] + state[f"{name}.bias"]
 
     local = []
     centers = np.linspace(-4, 4, config.gaussians)
