@@ -13,6 +13,7 @@ known, so a search continues from its study alone: no state of Ray's is needed a
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,7 +35,8 @@ _STATES = {
     TrialState.PRUNED: "stopped",
     TrialState.FAIL: "failed",
 }
-_TELL = {"complete": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
+# Workers that one trial may lose. A trial that kills its worker itself, by a crash, ends after that.
+MOST_LOSSES = 8
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class TrialLedger:
         self._study_id = storage.get_study_id_from_name(study_name)
         self._prefix = prefix
         self._turns = Turns(space)
+        self._losses: Counter[int] = Counter()
         self.budget = Budget(space.budget, searched_s)
         for trial in self.trials():
             epochs = max(trial.intermediate_values, default=0)
@@ -172,6 +175,14 @@ class TrialLedger:
     def _assignment(trial: FrozenTrial) -> Assignment:
         return Assignment(**json.loads(trial.user_attrs["assignment"]))
 
+    def take_back(self, assignment: Assignment) -> bool:
+        """Hand a trial out again that Tune gave up with its worker; False where it has lost too many."""
+        self._losses[assignment.number] += 1
+        if self._losses[assignment.number] > MOST_LOSSES:
+            return False
+        self._unfinished.append(assignment)
+        return True
+
     # ------------------------------------------------------------------ what happened
 
     def report(self, number: int, epoch: int, val_mae: float, seconds: float | None = None) -> None:
@@ -214,7 +225,7 @@ class TrialLedger:
         if state == "complete":
             self._study.tell(number, [float(result[name]) for name in self.space.objective])
         else:
-            self._study.tell(number, state=_TELL[state])
+            self._study.tell(number, state=TrialState.PRUNED)
 
     def trials(self) -> list[FrozenTrial]:
         """All trials by number; not copies, so not to be changed."""

@@ -23,7 +23,7 @@ from crystalformer.allocator import keep_freed_memory
 from suite.final import CurveFollower, FinalJob, run_final
 from suite.floors import FloorJob, run_floor
 from suite.interrupts import interruptible
-from suite.ledger import Assignment, TrialLedger
+from suite.ledger import MOST_LOSSES, Assignment, TrialLedger
 from suite.progress import Watcher
 from suite.ray_driver.actor import TrialActor
 from suite.ray_driver.scheduler import PerModelStopping
@@ -31,9 +31,6 @@ from suite.ray_driver.searcher import LedgerSearcher
 from suite.ray_driver.storage_probe import unshared_folder
 from suite.space.search_space import SearchSpace
 from suite.trial import TrialTask
-
-# Workers that one trial may lose. A trial that kills its worker itself, by a crash, ends after that.
-MOST_LOSSES = 8
 
 
 class ClusterError(RuntimeError):
@@ -100,9 +97,13 @@ def run_search(
     trials' folders.
     """
     space, gpu = ledger.space, _gpu(ledger.space, resources)
-    constants = {"cpu": space.resources.cpu, "gpu": gpu}
     ledger.budget.gpus_per_trial = gpu
-    searcher = LedgerSearcher(ledger, make_task, watcher, constants, save)
+    while ledger.work_left():  # again where a trial was taken back when Tune had no other to start
+        searcher = LedgerSearcher(ledger, make_task, watcher, {"cpu": space.resources.cpu, "gpu": gpu}, save)
+        _run_tune(space, searcher, gpu, watcher)
+
+
+def _run_tune(space: SearchSpace, searcher: LedgerSearcher, gpu: float, watcher: Watcher) -> None:
     scratch = tempfile.mkdtemp(prefix="search-")
     tuner = tune.Tuner(
         tune.with_resources(TrialActor, {"cpu": space.resources.cpu, "gpu": gpu}),

@@ -59,6 +59,9 @@ class LedgerSearcher(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         assignment, task = self.running.pop(trial_id)
+        if error and self.ledger.take_back(assignment):
+            self._watcher.message(f"{task.run_id}: its worker was lost; it is taken up again")
+            return
         result = result or {}
         epochs = int(result.get("epoch", 0))
         if "failed" in result:
