@@ -16,7 +16,7 @@
 | `batch` | `GraphBatch`: the crystals of one step with their edges |
 | `batch_checks` | what a batch must be for a model to read it |
 | `potential_batch` | `PotentialBatch`: one with the potentials of all pairs, too |
-| `adjacency` | edges that share an atom: pairs for angles and line graphs, reverses |
+| `adjacency` | the reverse of each edge: ALIGNN |
 | `line_graph` | all pairs of an edge in and an edge out, as one matrix per atom: ALIGNN |
 | `edge_tile` | the edges of a batch with the methods of a line graph's tiles |
 """

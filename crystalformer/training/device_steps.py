@@ -10,7 +10,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,15 +26,6 @@ CHECKED_AT_A_TIME = 1024  # crystals
 SHARE_OF_MEMORY = 0.5  # of the free memory of a device, that crystals may take
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-
-
-class NeedsNoHost(Protocol):
-    """A model whose forward pass of a checked batch leaves the host nothing to wait for."""
-
-    needs_no_host: bool
-
-    def check(self, batch: CrystalBatch) -> None:
-        """Raises ValueError or RuntimeError where `forward` could not predict a batch."""
 
 
 def resident(

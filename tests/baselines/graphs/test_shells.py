@@ -5,9 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-import torch
 
-from baselines.graphs.adjacency import edges_at
 from baselines.graphs.shells import NearestShells
 from crystalformer.data.crystal import Crystal
 
@@ -59,9 +57,3 @@ def test_edges_reach_as_far_as_it_takes() -> None:
     sparse = Crystal("sparse", 30 * np.eye(3), np.zeros((1, 3)), np.array([2]), {})
     edges = NearestShells(4).edges(sparse.lattice, sparse.frac_coords, sparse.numbers)
     np.testing.assert_allclose(edges.distances, 30.0)
-
-
-def test_edges_of_an_atom_are_listed_for_each_entry() -> None:
-    entries, edges = edges_at(torch.tensor([2, 0, 1, 2]), torch.tensor([2, 0, 3]))
-    assert entries.tolist() == [0, 0, 0, 1, 1, 3, 3, 3]
-    assert edges.tolist() == [2, 3, 4, 0, 1, 2, 3, 4]
