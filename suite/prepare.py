@@ -38,7 +38,7 @@ class PreparedData:
                 for target, split in self.splits.items()
             },
             "target_stats": {target: self._statistics(target) for target in self.splits},
-            "duplicates": {target: self._duplicates(target) for target in self.splits},
+            "duplicates": self._duplicates(),
         }
 
     def _statistics(self, target: str) -> dict[str, float]:
@@ -49,15 +49,20 @@ class PreparedData:
             "train_mad": float(np.abs(values - values.mean()).mean()),
         }
 
-    def _duplicates(self, target: str) -> dict:
-        """What validation and test share with training, see `crystalformer.data.duplicates`."""
-        split = self.splits[target]
-        record: dict = {"rule": RULE}
-        for part, ids in (("val", split.val), ("test", split.test)):
-            found = duplicates(self.store, split.train, ids)
-            counts = {"near": len(found.near), "same_cell": len(found.same_cell)}
-            record[part] = counts | {"near_ids": list(found.near)}
-        return record
+    def _duplicates(self) -> dict[str, dict]:
+        """Per target, what validation and test share with training, see `crystalformer.data.duplicates`."""
+        by_hash = {split.hash: split for split in self.splits.values()}
+        records = {hash_: _duplicates_of(self.store, split) for hash_, split in by_hash.items()}
+        return {target: records[split.hash] for target, split in self.splits.items()}
+
+
+def _duplicates_of(store: ArrayStore, split: Split) -> dict:
+    record: dict = {"rule": RULE}
+    for part, ids in (("val", split.val), ("test", split.test)):
+        found = duplicates(store, split.train, ids)
+        counts = {"near": len(found.near), "same_cell": len(found.same_cell)}
+        record[part] = counts | {"near_ids": list(found.near)}
+    return record
 
 
 def prepare_data(space: SearchSpace, root: Path) -> PreparedData:

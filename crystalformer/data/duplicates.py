@@ -59,16 +59,19 @@ def duplicates(store: ArrayStore, train: Sequence[str], others: Sequence[str]) -
 
 def _keys(store: ArrayStore, rows: np.ndarray) -> dict[int, Key]:
     """Row -> number of atoms, and its elements with their smallest whole numbers; not of mixed crystals."""
-    mixed_atoms = store.mixed[:, 0].astype(np.int64)
-    mixed = set((np.searchsorted(store.offsets, mixed_atoms, side="right") - 1).tolist())
-    keys = {}
-    for row in rows.tolist():
-        if row not in mixed:
-            numbers = store.numbers[store.offsets[row] : store.offsets[row + 1]]
-            elements, counts = np.unique(numbers, return_counts=True)
-            reduced = np.stack([elements.astype(np.int64), counts // np.gcd.reduce(counts)])
-            keys[row] = (len(numbers), reduced.tobytes())
-    return keys
+    sizes = store.sizes
+    crystal_of_atom = np.repeat(np.arange(len(sizes)), sizes)
+    pairs, counts = np.unique(crystal_of_atom * 256 + store.numbers, return_counts=True)  # Z is below 256
+    crystals, elements = np.divmod(pairs, 256)
+    starts = np.searchsorted(crystals, np.arange(len(sizes) + 1))
+    smallest = counts // np.repeat(np.gcd.reduceat(counts, starts[:-1]), np.diff(starts))
+    reduced = np.stack([elements, smallest], axis=1)
+    mixed = set(crystal_of_atom[store.mixed[:, 0].astype(np.int64)].tolist())
+    return {
+        row: (int(sizes[row]), reduced[starts[row] : starts[row + 1]].tobytes())
+        for row in rows.tolist()
+        if row not in mixed
+    }
 
 
 def _cells(lattices: np.ndarray) -> np.ndarray:
