@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from suite.crystals import write_crystals
 from suite.experiment import Experiment
 from suite.final import FinalJob
 from suite.ledger import Assignment
@@ -61,11 +62,12 @@ def run_stages(experiment: Experiment, watcher: Watcher, address: str | None) ->
 
 
 def build_report(experiment: Experiment) -> Path:
-    """Run `python -m reports` on the experiment's folder; its first page.
+    """Run `python -m reports` on the experiment's folder, which describes its crystals then; its first page.
 
     Raises:
         ReportError: with what the command said.
     """
+    write_crystals(experiment.folder, experiment.data)
     run = os.path.relpath(experiment.folder)  # the page shows the path it was given
     if run.startswith(os.pardir):
         run = str(experiment.folder)
