@@ -8,12 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from reports import published
-from reports.ablation.page import ablation_page, sections
-from reports.ablation.study import check_all_are_ablations, studies
-from reports.ablation.tables import ablation_markdown, effects_csv
-from reports.ablation.words import Finding, finding
+from reports.ablation.page import ablation_page
+from reports.ablation.study import check_all_are_ablations
 from reports.answer import answers
-from reports.figures import draw_all
+from reports.contents import contents
 from reports.html import page
 from reports.latex import latex_text
 from reports.load import load
@@ -29,25 +27,26 @@ REPORT_FILES = ("mae_table.csv", "mae_table.md", "mae_table.tex", "ablation.csv"
 def build(runs: list[Path], out: Path) -> Path:
     """Writes the report of `runs` into the folder `out` and returns it.
 
-    Files: index.html, mae_table.{md,tex,csv}, figures/*.png, and where a run is an ablation
-    ablation.{md,csv}. The same run folders give the same files, byte for byte. Raises ReportError where the
-    runs or `out` are unfit; then, and after any other failure, `out` is unchanged.
+    Files: index.html, mae_table.{md,tex,csv}, figures/*.png, and those of the sections, such as
+    ablation.{md,csv} where a run is an ablation. The same run folders give the same files, byte for byte.
+    Raises ReportError where the runs or `out` are unfit; then, and after any other failure, `out` is
+    unchanged.
     """
     _check_replaceable(out.absolute())
     results = load(runs)
     table = build_table(results, published.load())
     tables = printed_tables(table, results)
-    found = answers(table, results)[0]
-    findings = [finding(study) for study in studies(results)]
+    found = answers(table, results)
 
     def texts(figures: Path) -> dict[str, str]:
-        pictures = draw_all(results, table, figures)
-        return {
-            "index.html": page(results, table, tables, pictures, sections(findings, figures)),
-            "mae_table.md": markdown_text(tables, found.headline),
-            "mae_table.tex": latex_text(tables, found.headline),
+        sections = contents(results, table, figures)
+        files = {
+            "index.html": page(list(results.folders), found, sections),
+            "mae_table.md": markdown_text(tables, found[0].headline),
+            "mae_table.tex": latex_text(tables, found[0].headline),
             "mae_table.csv": csv_text(table),
-        } | (_ablation_texts(findings) if findings else {})
+        }
+        return files | {name: text for section in sections for name, text in section.files.items()}
 
     return _write(out.absolute(), texts)
 
@@ -61,17 +60,12 @@ def build_ablation(runs: list[Path], out: Path) -> Path:
     _check_replaceable(out.absolute())
     results = load(runs)
     check_all_are_ablations(results)
-    findings = [finding(study) for study in studies(results)]
-    places = {name: folder.path for name, folder in results.folders.items()}
 
     def texts(figures: Path) -> dict[str, str]:
-        return {"index.html": ablation_page(places, sections(findings, figures))} | _ablation_texts(findings)
+        text, files = ablation_page(results, figures)
+        return {"index.html": text} | files
 
     return _write(out.absolute(), texts)
-
-
-def _ablation_texts(findings: list[Finding]) -> dict[str, str]:
-    return {"ablation.md": ablation_markdown(findings), "ablation.csv": effects_csv(findings)}
 
 
 def _write(out: Path, texts: Callable[[Path], dict[str, str]]) -> Path:
@@ -79,8 +73,9 @@ def _write(out: Path, texts: Callable[[Path], dict[str, str]]) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
     fresh = out.with_name(f".{out.name}.{os.getpid()}.new")
     try:
-        fresh.mkdir()
-        files = texts(fresh / "figures")
+        figures = fresh / "figures"
+        figures.mkdir(parents=True)
+        files = texts(figures)
         for name, text in files.items():
             (fresh / name).write_text(text, encoding="utf-8")
         _replace(fresh, out, {*files, "figures"})

@@ -4,41 +4,24 @@ Each is drawn twice, for light and for dark pages, and carries a text alternativ
 shows.
 """
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from reports import error_plot, plots
 from reports.load import Results
 from reports.mae_table import MaeTable, Task
+from reports.picture import Picture, draw, slug
 from reports.render import in_unit
-from reports.theme import THEMES, Theme, style
+from reports.sections import Section
 
 
-@dataclass(frozen=True)
-class Picture:
-    """One figure on disk, light and dark; `alt` says in words what it shows."""
-
-    title: str
-    caption: str
-    alt: str
-    light: Path
-    dark: Path
-
-
-def draw_all(results: Results, table: MaeTable, folder: Path) -> list[Picture]:
-    """Writes every figure as PNG into `folder` (created) and describes it. Figures without data are not
-    drawn.
-    """
-    folder.mkdir(parents=True)
-    tasks = [picture for task in table.tasks for picture in _of_task(results, table, task, folder)]
-    return tasks + [_history(results, *search, folder) for search in _searches(results)]
+def figures_section(results: Results, table: MaeTable, figures: Path) -> Section | None:
+    """Writes the figures as PNG into the folder `figures` and describes them; None without data."""
+    pictures = [picture for task in table.tasks for picture in _of_task(results, table, task, figures)]
+    pictures += [_history(results, *search, figures) for search in _searches(results)]
+    return Section("figures", "Figures", "Figures", pictures) if pictures else None
 
 
 def _of_task(results: Results, table: MaeTable, task: Task, folder: Path) -> list[Picture]:
@@ -98,19 +81,3 @@ def _searches(results: Results) -> list[tuple[str, str, pd.DataFrame]]:
         for (name, target), trials in grouped
         if trials["val_mae"].notna().any()
     ]
-
-
-def draw(path: Path, title: str, caption: str, alt: str, make: Callable[[Theme], Figure]) -> Picture:
-    """Writes one figure at `path`, without its suffix, light and dark."""
-    paths = []
-    for theme in THEMES:
-        with style(theme):
-            paths.append(path.with_name(f"{path.name}{theme.suffix}.png"))
-            # Without the version of Matplotlib in it, the same numbers give the same bytes.
-            FigureCanvasAgg(make(theme)).print_png(paths[-1], metadata={"Software": None})
-    return Picture(title, caption, alt, *paths)
-
-
-def slug(text: str) -> str:
-    """`text` as part of a file name."""
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-.")

@@ -4,11 +4,11 @@ import re
 import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from matplotlib.image import imread
+from reports_page import page_of
 from run_folders import RunFolderMaker
 
 from reports.build import build
@@ -21,32 +21,6 @@ FIGURES = {
     "learning-curves-mp-elastic-2015-log10_K_VRH",
     "search-history-quickstart-log10_K_VRH",
 }
-
-
-class Page(HTMLParser):
-    """Collects what the tests ask for: elements, their attributes, text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self._open: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self._open.append(tag)
-
-    def handle_data(self, data: str) -> None:
-        if self._open and self._open[-1] != "style":
-            self.text += data
-
-    def every(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-
-def page_of(run: Path) -> Page:
-    return Page((run / "report" / "index.html").read_text(encoding="utf-8"))
 
 
 def test_the_report_has_its_files(quickstart: Path) -> None:
@@ -141,7 +115,7 @@ def test_an_interrupted_search_is_reported_as_such(tmp_path: Path) -> None:
     page = page_of(run)
     assert "No final runs yet (quickstart: interrupted)" in page.text
     assert "Lowest validation MAE in 8 trials" in page.text
-    assert "CGCNN, log10_K_VRH: 0 of 3 final runs" in page.text
+    assert "CGCNN, log10_K_VRH 0 of 3 final runs" in page.text
     assert len((report / "mae_table.csv").read_text().splitlines()) == 1
     assert "No final runs yet" in (report / "mae_table.md").read_text()
     assert "No final runs yet" in (report / "mae_table.tex").read_text()
