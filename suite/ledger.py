@@ -11,11 +11,9 @@ known, so a search continues from its study alone: no state of Ray's is needed a
 | failed | FAIL | raised, diverged or lost its worker; never a value, never proposed from |
 """
 
-import json
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import optuna
@@ -23,31 +21,16 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
+from suite.assignment import Assignment
 from suite.budget import Budget
 from suite.sampling.propose import propose, startup_trials
 from suite.space.scalars import Scalar
 from suite.space.search_space import ModelSpace, SearchSpace
+from suite.trial_table import trial_row
 from suite.turns import Turn, Turns
 
-_STATES = {
-    TrialState.RUNNING: "running",
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "stopped",
-    TrialState.FAIL: "failed",
-}
 # Workers that one trial may lose. A trial that kills its worker itself, by a crash, ends after that.
 MOST_LOSSES = 8
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """A trial to run: which model with which values, under which id."""
-
-    number: int
-    trial_id: str
-    model: str
-    params: dict[str, int | float | bool | str | None]
-    seed: int
 
 
 class TrialLedger:
@@ -86,7 +69,8 @@ class TrialLedger:
         for trial in self.trials():
             epochs = max(trial.intermediate_values, default=0)
             self.budget.note(trial.number, epochs, trial.user_attrs.get("seconds", 0.0))
-        self._unfinished = [self._assignment(t) for t in self.trials() if t.state == TrialState.RUNNING]
+        self._given = [Assignment.read(trial.user_attrs) for trial in self.trials()]
+        self._unfinished = [self._given[t.number] for t in self.trials() if t.state == TrialState.RUNNING]
 
     # ------------------------------------------------------------------ what is next
 
@@ -96,25 +80,21 @@ class TrialLedger:
             return None
         if self._unfinished:
             return self._unfinished.pop(0)
-        number = self._storage.get_n_trials(self._study_id)
-        turn = self._turns[number]
+        number = len(self._given)
+        turn = self._turns.next(self._given)
         params, attributes = self._params(turn, number)
-        assignment = Assignment(
-            number=number,
-            trial_id=f"{self._prefix}{number:04d}",
-            model=turn.model.key,
-            params=params,
-            seed=self.space.search.seed + self._repeats(turn, number) if turn.seed is None else turn.seed,
-        )
+        trial_id = f"{self._prefix}{number:04d}"
+        assignment = Assignment(number, trial_id, turn.model.key, params, turn.seed)
         self._study.add_trial(
             create_trial(
                 state=TrialState.RUNNING,
                 params={f"{turn.model.key}/{name}": value for name, value in params.items()},
                 distributions=self._distributions(turn.model, params),
-                user_attrs={"assignment": json.dumps(asdict(assignment)), "model": turn.model.key},
+                user_attrs=assignment.attributes(),
                 system_attrs=attributes,
             )
         )
+        self._given.append(assignment)
         return assignment
 
     def used_up(self) -> str | None:
@@ -142,12 +122,7 @@ class TrialLedger:
 
     def work_left(self) -> bool:
         """Whether `next` would give a trial."""
-        started = self._storage.get_n_trials(self._study_id)
-        return bool(self._unfinished) or (started < self._turns.limit and not self.used_up())
-
-    def _repeats(self, turn: Turn, number: int) -> int:
-        """Trials differ by their configuration alone; where nothing is searched, by their seed."""
-        return 0 if turn.model.domains else number // len(self.space.models)
+        return bool(self._unfinished) or (len(self._given) < self._turns.limit and not self.used_up())
 
     def _params(self, turn: Turn, number: int) -> tuple[dict[str, Scalar], dict[str, int]]:
         """Values of a trial, and what its sampler will want to know of it."""
@@ -170,10 +145,6 @@ class TrialLedger:
     @staticmethod
     def _distributions(model: ModelSpace, params: Mapping[str, Scalar]) -> dict[str, BaseDistribution]:
         return {f"{model.key}/{name}": model.domains[name].distribution() for name in params}
-
-    @staticmethod
-    def _assignment(trial: FrozenTrial) -> Assignment:
-        return Assignment(**json.loads(trial.user_attrs["assignment"]))
 
     def take_back(self, assignment: Assignment) -> bool:
         """Hand a trial out again that Tune gave up with its worker; False where it has lost too many."""
@@ -233,42 +204,15 @@ class TrialLedger:
 
     def assignment(self, number: int) -> Assignment:
         """What the trial was asked to run."""
-        return self._assignment(self.trials()[number])
+        return self._given[number]
 
     def rows(self, target: str) -> list[dict]:
         """One row per trial for `trials.parquet`."""
-        rows = [self._row(trial, target) for trial in self.trials()]
+        rows = [trial_row(trial, self.space, target) for trial in self.trials()]
         if len(self.space.objective) > 1:
             front = {trial.number for trial in self._study.best_trials}  # of complete trials only
             rows = [row | {"pareto": row["number"] in front} for row in rows]
         return rows
-
-    def _row(self, trial: FrozenTrial, target: str) -> dict:
-        assignment, known = self._assignment(trial), trial.user_attrs
-        last = max(trial.intermediate_values, default=0)
-        return {
-            "trial_id": assignment.trial_id,
-            "number": trial.number,
-            "target": target,
-            "model": assignment.model,
-            "recipe": self.space.models[assignment.model].recipe_of(assignment.params),
-            "state": _STATES[trial.state],
-            "val_mae": math.nan
-            if trial.state == TrialState.FAIL
-            else trial.intermediate_values.get(last, math.nan),
-            "val_mae_raw": known.get("val_mae_raw", math.nan),
-            "epochs": known.get("epochs", last),
-            "seconds": known.get("seconds", math.nan),
-            "parameters": known.get("parameters"),
-            "predict_ms_per_crystal": known.get("predict_ms_per_crystal", math.nan),
-            "missing": known.get("missing", 0),
-            "ended": known.get("ended", ""),
-            "seed": assignment.seed,
-            "config": known.get("config", ""),
-            "images_radius": known.get("images_radius", math.nan),
-            "truncation_bound": known.get("truncation_bound", math.nan),
-            **{f"{assignment.model}/{name}": value for name, value in assignment.params.items()},
-        }
 
     def _id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
@@ -287,13 +231,3 @@ def open_storage(path: Path) -> optuna.storages.BaseStorage:
     except (SQLAlchemyError, RuntimeError) as error:
         said = str(error).strip().splitlines()[0]
         raise ValueError(f"{path}: expected an Optuna study database, got another file ({said})") from error
-
-
-def ranked(rows: Sequence[dict], model: str) -> list[dict]:
-    """A model's trials, best first: by epochs trained, then validation error of the weights kept.
-
-    A trial that was stopped early only counts where no trial was trained longer, as after an interrupted
-    budget; failed and running ones never do.
-    """
-    usable = [row for row in rows if row["model"] == model and row["state"] in ("complete", "stopped")]
-    return sorted(usable, key=lambda row: (-row["epochs"], row["val_mae"], row["number"]))

@@ -5,10 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from suite.assignment import Assignment
 from suite.crystals import write_crystals
 from suite.experiment import Experiment
 from suite.final import FinalJob
-from suite.ledger import Assignment
 from suite.progress import Watcher
 from suite.tasks import arrange_final_runs, final_jobs, searched_domains, trial_task
 from suite.tensorboard_log import write_columns

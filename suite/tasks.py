@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from suite.assignment import Assignment
 from suite.experiment import Experiment
 from suite.final import FinalJob, run_id
 from suite.floors import FLOORS, FloorJob, floor_seeds
-from suite.ledger import Assignment, ranked
 from suite.models import MODELS
 from suite.records import write_json
 from suite.space.domains import Domain
 from suite.tensorboard_log import hparam_cells
 from suite.trial import TrialTask
+from suite.trial_table import ranked
 
 _SUPERSEDED = ".superseded"
 

@@ -1,9 +1,11 @@
-"""Whose turn it is: the model of each trial and, where trials are known in advance, its values and seed."""
+"""Whose turn it is: the model of the next trial and, where they are known in advance, its values."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from suite.assignment import Assignment
 from suite.sampling.grid import grid_point, grid_size
 from suite.space.model_space import ModelSpace
 from suite.space.scalars import Scalar
@@ -12,38 +14,73 @@ from suite.space.search_space import SearchSpace
 
 @dataclass(frozen=True)
 class Turn:
-    """The turn of one trial; `params` and `seed` where they are not the sampler's affair."""
+    """The turn of one trial; `params` where they are not the sampler's affair."""
 
     model: ModelSpace
+    seed: int
     params: Mapping[str, Scalar] | None = None
-    seed: int | None = None
 
 
 class Turns:
-    """The turns of a search, by trial number: `limit` of them, by the budget or the length of the list.
+    """The turns of a search, each a function of the trials so far: `limit` of them.
 
     Models take turns, the published configuration of each first. In a grid a model drops out when all of its
     combinations had their turn. An ablation has, seed by seed, the reference and then the other
-    configurations of its design.
+    configurations of its design. Nothing that is listed, and no starting point, has a second turn.
+
+    Attributes:
+        limit: number of trials, by the budget or the length of the list.
+        listed: the trials that are known in advance, None where a sampler is asked.
     """
 
     def __init__(self, space: SearchSpace) -> None:
         self._models = tuple(space.models.values())
-        self._listed: Sequence[Turn] | None = None
+        self._seed = space.search.seed
+        self._by_seed = space.search.sampler == "ablate"  # configurations are repeated over seeds
+        self.listed: Sequence[Turn] | None = None
         if space.search.sampler == "grid":
-            self._listed = tuple(_grid_turns(self._models))
-        elif space.search.sampler == "ablate":
-            self._listed = tuple(_ablation_turns(self._models, space.search.design, space.search.seeds))
-        lengths = (space.budget.trials, None if self._listed is None else len(self._listed))
+            self.listed = tuple(_grid_turns(self._models, self._seed))
+        elif self._by_seed:
+            self.listed = tuple(_ablation_turns(self._models, space.search.design, space.search.seeds))
+        lengths = (space.budget.trials, None if self.listed is None else len(self.listed))
         self.limit = min(length for length in lengths if length is not None)
 
-    def __getitem__(self, number: int) -> Turn:
-        if self._listed is not None:
-            return self._listed[number]
-        model = self._models[number % len(self._models)]
-        if number < len(self._models):
-            return Turn(model, params=model.first)
-        return Turn(model)
+    def next(self, earlier: Sequence[Assignment]) -> Turn:
+        """The turn after these trials.
+
+        Raises:
+            StopIteration: all that is listed had its turn.
+        """
+        if self.listed is not None:
+            done = {self._key(trial.model, trial.params, trial.seed) for trial in earlier}
+            return next(
+                turn
+                for turn in self.listed
+                if self._key(turn.model.key, turn.params or {}, turn.seed) not in done
+            )
+        counts = Counter(trial.model for trial in earlier)
+        model = min(self._models, key=lambda model: counts[model.key])
+        own = [trial for trial in earlier if trial.model == model.key]
+        tried = [trial.params for trial in own]
+        start = next((point for point in model.starts if point not in tried), None)
+        return Turn(model, self._training_seed(model, own), start)
+
+    def is_listed(self, trial: Assignment) -> bool:
+        """Whether a trial is one of those that are known in advance; any is, where a sampler is asked."""
+        key = self._key(trial.model, trial.params, trial.seed)
+        return self.listed is None or any(
+            key == self._key(turn.model.key, turn.params or {}, turn.seed) for turn in self.listed
+        )
+
+    def _key(self, model: str, params: Mapping[str, Scalar], seed: int) -> Hashable:
+        return model, frozenset(params.items()), seed if self._by_seed else None
+
+    def _training_seed(self, model: ModelSpace, own: Sequence[Assignment]) -> int:
+        """Trials differ by their configuration alone; where nothing is searched, by their seed."""
+        if model.domains:
+            return self._seed
+        used = {trial.seed for trial in own}
+        return next(seed for seed in itertools.count(self._seed) if seed not in used)
 
 
 def ablation_points(model: ModelSpace, design: str | None) -> list[dict[str, Scalar]]:
@@ -66,24 +103,24 @@ def ablation_points(model: ModelSpace, design: str | None) -> list[dict[str, Sca
     return [reference, *others]
 
 
-def _grid_turns(models: Sequence[ModelSpace]) -> Iterator[Turn]:
-    grids = [_grid(model) for model in models]
+def _grid_turns(models: Sequence[ModelSpace], seed: int) -> Iterator[Turn]:
+    grids = [_grid(model, seed) for model in models]
     for turns in itertools.zip_longest(*grids):
         yield from (turn for turn in turns if turn is not None)
 
 
-def _grid(model: ModelSpace) -> Iterator[Turn]:
+def _grid(model: ModelSpace, seed: int) -> Iterator[Turn]:
     """Every combination once; some differ only in parameters that do not exist with the rest."""
     seen = set()
     for index in range(int(grid_size(model.domains))):
         params = model.active(grid_point(model.domains, index))
         if (key := tuple(params.items())) not in seen:
             seen.add(key)
-            yield Turn(model, params=params)
+            yield Turn(model, seed, params)
 
 
 def _ablation_turns(models: Sequence[ModelSpace], design: str | None, seeds: Sequence[int]) -> Iterator[Turn]:
     for seed in seeds:
         for model in models:
             for point in ablation_points(model, design):
-                yield Turn(model, params=point, seed=seed)
+                yield Turn(model, seed, point)

@@ -20,10 +20,11 @@ import ray
 from ray import tune
 
 from crystalformer.allocator import keep_freed_memory
+from suite.assignment import Assignment
 from suite.final import CurveFollower, FinalJob, run_final
 from suite.floors import FloorJob, run_floor
 from suite.interrupts import interruptible
-from suite.ledger import MOST_LOSSES, Assignment, TrialLedger
+from suite.ledger import MOST_LOSSES, TrialLedger
 from suite.progress import Watcher
 from suite.ray_driver.actor import TrialActor
 from suite.ray_driver.scheduler import PerModelStopping

@@ -7,7 +7,8 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from suite.ledger import Assignment, TrialLedger
+from suite.assignment import Assignment
+from suite.ledger import TrialLedger
 from suite.progress import Watcher
 from suite.trial import TrialTask
 

@@ -27,6 +27,7 @@ class ModelSpace:
         first: the configuration tried first, for the searched parameters.
         published: the published value of every parameter; one that depends on the epochs may be None.
         defaults: the model's configuration with the constants and the first values.
+        more_starts: the configurations that are tried next, before the sampler is asked.
     """
 
     key: str
@@ -38,6 +39,7 @@ class ModelSpace:
     published: Mapping[str, Scalar]
     defaults: Any
     conditions: Conditions = field(default_factory=dict)
+    more_starts: tuple[Mapping[str, Scalar], ...] = ()
 
     @property
     def recipe(self) -> str:
@@ -47,6 +49,11 @@ class ModelSpace:
     def recipe_of(self, params: Mapping[str, Scalar]) -> str:
         """The recipe of a configuration."""
         return str(params.get("recipe", self.recipe))
+
+    @property
+    def starts(self) -> tuple[Mapping[str, Scalar], ...]:
+        """The configurations that are tried before the sampler is asked."""
+        return (self.first, *self.more_starts)
 
     def size(self) -> float:
         """Number of configurations, possibly infinite."""

@@ -199,8 +199,7 @@ def test_the_bundled_ablation_has_words_for_all_its_factors(tmp_path: Path) -> N
     run = write_ablation(tmp_path / "run", error)
     common = {"target": "log10_K_VRH", "recipe": "common", "state": "complete", "epochs": 20, "seconds": 1.0}
     rows = []
-    for number in range(turns.limit):
-        turn = turns[number]
+    for number, turn in enumerate(turns.listed or ()):
         assert turn.params is not None
         values = {f"crystalformer/{name}": value for name, value in turn.params.items()}
         noise = 1e-6 * (number**3 % 31)

@@ -55,7 +55,7 @@ def test_trials_have_the_parameters_that_exist(tmp_path: Path, sampler: str) -> 
 
 def test_a_grid_has_each_existing_combination_once(tmp_path: Path) -> None:
     turns = Turns(load(tmp_path, SPACE.replace("SAMPLER", "grid")))
-    points = [dict(turns[number].params or {}) for number in range(turns.limit)]
+    points = [dict(turn.params or {}) for turn in turns.listed or ()]
     mse = [{"loss": "mse", "depth": depth, "scale": s} for depth in (3, 4) for s in (0.7, 1.4)]
     assert points == [{"loss": "l1"}, {"loss": "mse", "depth": 2}, *mse]
 

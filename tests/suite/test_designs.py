@@ -34,8 +34,7 @@ def refusal(folder: Path, text: str, *overrides: str) -> str:
 
 
 def listed(space: SearchSpace) -> list[tuple[int | None, dict]]:
-    turns = Turns(space)
-    return [(turns[number].seed, dict(turns[number].params or {})) for number in range(turns.limit)]
+    return [(turn.seed, dict(turn.params or {})) for turn in Turns(space).listed or ()]
 
 
 def test_one_factor_at_a_time_around_the_reference(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import pytest
 from optuna.trial import TrialState
 from suite_fixtures import small_space
 
-from suite.ledger import TrialLedger, open_storage, ranked
+from suite.ledger import TrialLedger, open_storage
 from suite.space.search_space import load_space
+from suite.trial_table import ranked
 
 RESULT = {"epochs": 4, "val_mae": 0.2, "val_mae_raw": 0.21, "seconds": 3.0, "parameters": 17}
 

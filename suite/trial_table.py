@@ -1,0 +1,55 @@
+"""The trial table: one row per trial of a study, and which of them are the best."""
+
+import math
+from collections.abc import Sequence
+
+from optuna.trial import FrozenTrial, TrialState
+
+from suite.assignment import Assignment
+from suite.space.search_space import SearchSpace
+
+STATES = {
+    TrialState.RUNNING: "running",
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "stopped",
+    TrialState.FAIL: "failed",
+}
+
+
+def trial_row(trial: FrozenTrial, space: SearchSpace, target: str) -> dict:
+    """The row of a trial in `trials.parquet`."""
+    assignment, known = Assignment.read(trial.user_attrs), trial.user_attrs
+    last = max(trial.intermediate_values, default=0)
+    return {
+        "trial_id": assignment.trial_id,
+        "number": trial.number,
+        "target": target,
+        "model": assignment.model,
+        "recipe": space.models[assignment.model].recipe_of(assignment.params),
+        "state": STATES[trial.state],
+        "val_mae": math.nan
+        if trial.state == TrialState.FAIL
+        else trial.intermediate_values.get(last, math.nan),
+        "val_mae_raw": known.get("val_mae_raw", math.nan),
+        "epochs": known.get("epochs", last),
+        "seconds": known.get("seconds", math.nan),
+        "parameters": known.get("parameters"),
+        "predict_ms_per_crystal": known.get("predict_ms_per_crystal", math.nan),
+        "missing": known.get("missing", 0),
+        "ended": known.get("ended", ""),
+        "seed": assignment.seed,
+        "config": known.get("config", ""),
+        "images_radius": known.get("images_radius", math.nan),
+        "truncation_bound": known.get("truncation_bound", math.nan),
+        **{f"{assignment.model}/{name}": value for name, value in assignment.params.items()},
+    }
+
+
+def ranked(rows: Sequence[dict], model: str) -> list[dict]:
+    """A model's trials, best first: by epochs trained, then validation error of the weights kept.
+
+    A trial that was stopped early only counts where no trial was trained longer, as after an interrupted
+    budget; failed and running ones never do.
+    """
+    usable = [row for row in rows if row["model"] == model and row["state"] in ("complete", "stopped")]
+    return sorted(usable, key=lambda row: (-row["epochs"], row["val_mae"], row["number"]))
