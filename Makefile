@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 GPU := .venv-gpu
 ORACLES := .venv-oracles
 
-.PHONY: search test test-gpu test-oracles check clean chaos
+.PHONY: search test test-gpu test-oracles check docs clean chaos
 
 search: $(VENV)/.installed
 	$(BIN)/python -m suite.search --space $(SPACE)
@@ -26,6 +26,9 @@ test-gpu: $(VENV)/.installed-dev $(GPU)/.installed
 test-oracles: $(ORACLES)/.installed
 	$(ORACLES)/bin/python -c 'import cgcnn2.model, e3nn.o3, matgl.layers, torch_geometric'
 	$(ORACLES)/bin/python -m pytest tests/oracles
+
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 chaos: $(VENV)/.installed-dev
 	CHAOS=long $(BIN)/python -m pytest -s tests/chaos
@@ -58,4 +61,4 @@ $(ORACLES)/.installed: pyproject.toml constraints.txt constraints-oracles.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(GPU) $(ORACLES) data runs
+	rm -rf $(VENV) $(GPU) $(ORACLES) data runs site

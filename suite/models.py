@@ -114,13 +114,17 @@ MODELS: dict[str, ModelEntry] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the registry; returns the exit code."""
-    parser = OneLineParser(prog="python -m suite.models", description="Print the registry of models.")
-    parser.add_argument("--json", action="store_true", help="as a list of objects instead of a table")
-    if parser.parse_args(arguments).json:
+    if _parser().parse_args(arguments).json:
         print(json.dumps(registry_rows(MODELS), indent=2, ensure_ascii=False))
     else:
         Console().print(registry_table(MODELS))
     return DONE
+
+
+def _parser() -> OneLineParser:
+    parser = OneLineParser(prog="python -m suite.models", description="Print the registry of models.")
+    parser.add_argument("--json", action="store_true", help="as a list of objects instead of a table")
+    return parser
 
 
 if __name__ == "__main__":
