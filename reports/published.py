@@ -68,38 +68,33 @@ OTHER_MODELS = frozenset(
     {"coGN", "coNGN", "DimeNet++ (kgcnn v2.1.0)", "MODNet (v0.1.12)", "DeeperGATGNN", "Dummy"}
 )
 
-# Name in the collection -> our name of the data set.
-DATASET_NAMES = {
-    "MP-MEGNet-2018.6.1": "mp-megnet-2018",
-    "JARVIS-DFT-3D-2021": "jarvis-dft-3d-2021",
-    "OQMD-3D": "oqmd-3d",
-    "matbench_v0.1": "matbench-v0.1",
+# (data set, task) in the collection -> our data set and target, as the catalogue of data sets has them. One
+# target is one quantity, whatever data set it is measured on.
+QUANTITIES: dict[tuple[str, str], tuple[str, str]] = {
+    ("MP-MEGNet-2018.6.1", "formation_energy"): ("mp-2018.6.1", "formation_energy_per_atom"),
+    ("MP-MEGNet-2018.6.1", "band_gap"): ("mp-2018.6.1", "band_gap"),
+    ("MP-MEGNet-2018.6.1", "bulk_modulus"): ("mp-2018.6.1", "log10_K_VRH"),
+    ("MP-MEGNet-2018.6.1", "shear_modulus"): ("mp-2018.6.1", "log10_G_VRH"),
+    ("JARVIS-DFT-3D-2021", "formation_energy"): ("jarvis-dft-3d-2021", "formation_energy_per_atom"),
+    ("JARVIS-DFT-3D-2021", "total_energy"): ("jarvis-dft-3d-2021", "total_energy_per_atom"),
+    ("JARVIS-DFT-3D-2021", "band_gap_OPT"): ("jarvis-dft-3d-2021", "band_gap"),
+    ("JARVIS-DFT-3D-2021", "band_gap_MBJ"): ("jarvis-dft-3d-2021", "band_gap_mbj"),
+    ("JARVIS-DFT-3D-2021", "e_hull"): ("jarvis-dft-3d-2021", "e_above_hull"),
+    ("OQMD-3D", "formation_energy"): ("oqmd", "formation_energy_per_atom"),
+    ("OQMD-3D", "band_gap"): ("oqmd", "band_gap"),
+    ("OQMD-3D", "e_hull"): ("oqmd", "e_above_hull"),
+    ("matbench_v0.1", "mp_e_form"): ("matbench-mp_e_form", "formation_energy_per_atom"),
+    ("matbench_v0.1", "mp_gap"): ("matbench-mp_gap", "band_gap"),
+    ("matbench_v0.1", "log_kvrh"): ("matbench-log_kvrh", "log10_K_VRH"),
+    ("matbench_v0.1", "log_gvrh"): ("matbench-log_gvrh", "log10_G_VRH"),
+    ("matbench_v0.1", "dielectric"): ("matbench-dielectric", "refractive_index"),
+    ("matbench_v0.1", "phonons"): ("matbench-phonons", "last_phonon_dos_peak"),
+    ("matbench_v0.1", "perovskites"): ("matbench-perovskites", "perovskite_formation_energy"),
+    ("matbench_v0.1", "jdft2d"): ("matbench-jdft2d", "exfoliation_energy"),
 }
 
-# (data set, task) in the collection -> our target. One target is one quantity, whatever data set it is
-# measured on.
-TARGET_NAMES = {
-    ("MP-MEGNet-2018.6.1", "formation_energy"): "formation_energy_per_atom",
-    ("MP-MEGNet-2018.6.1", "band_gap"): "band_gap",
-    ("MP-MEGNet-2018.6.1", "bulk_modulus"): "log10_K_VRH",
-    ("MP-MEGNet-2018.6.1", "shear_modulus"): "log10_G_VRH",
-    ("JARVIS-DFT-3D-2021", "formation_energy"): "formation_energy_per_atom",
-    ("JARVIS-DFT-3D-2021", "total_energy"): "total_energy_per_atom",
-    ("JARVIS-DFT-3D-2021", "band_gap_OPT"): "band_gap",
-    ("JARVIS-DFT-3D-2021", "band_gap_MBJ"): "band_gap_mbj",
-    ("JARVIS-DFT-3D-2021", "e_hull"): "e_above_hull",
-    ("OQMD-3D", "formation_energy"): "formation_energy_per_atom",
-    ("OQMD-3D", "band_gap"): "band_gap",
-    ("OQMD-3D", "e_hull"): "e_above_hull",
-    ("matbench_v0.1", "mp_e_form"): "formation_energy_per_atom",
-    ("matbench_v0.1", "mp_gap"): "band_gap",
-    ("matbench_v0.1", "log_kvrh"): "log10_K_VRH",
-    ("matbench_v0.1", "log_gvrh"): "log10_G_VRH",
-    ("matbench_v0.1", "dielectric"): "refractive_index",
-    ("matbench_v0.1", "phonons"): "last_phonon_dos_peak",
-    ("matbench_v0.1", "perovskites"): "perovskite_formation_energy",
-    ("matbench_v0.1", "jdft2d"): "exfoliation_energy",
-}
+
+_KNOWN = {f"{dataset}: {target}" for dataset, target in QUANTITIES.values()}
 
 
 @dataclass(frozen=True)
@@ -113,11 +108,12 @@ class Unmapped:
 def unmapped(collection: pd.DataFrame) -> list[Unmapped]:
     """Every name in `collection` (columns model, dataset, task) that would need a row in a table above."""
     known_models = MODEL_NAMES.keys() | OTHER_MODELS
+    known_datasets = {dataset for dataset, _ in QUANTITIES}
     tasks = set(zip(collection["dataset"], collection["task"], strict=True))
     return (
         [Unmapped("model", name) for name in sorted(set(collection["model"]) - known_models)]
-        + [Unmapped("data set", name) for name in sorted(set(collection["dataset"]) - DATASET_NAMES.keys())]
-        + [Unmapped("task", f"{data}: {task}") for data, task in sorted(tasks - TARGET_NAMES.keys())]
+        + [Unmapped("data set", name) for name in sorted(set(collection["dataset"]) - known_datasets)]
+        + [Unmapped("task", f"{data}: {task}") for data, task in sorted(tasks - QUANTITIES.keys())]
     )
 
 
@@ -130,12 +126,13 @@ def clean(collection: pd.DataFrame) -> pd.DataFrame:
         listed = "; ".join(f"{stranger.kind} {stranger.name!r}" for stranger in strangers)
         raise ValueError(f"published errors: no mapping in reports/published.py for {listed}")
     ours = collection[collection["model"].isin(MODEL_NAMES.keys())]
+    quantities = [QUANTITIES[key] for key in zip(ours["dataset"], ours["task"], strict=True)]
     rows = pd.DataFrame(
         {
             "model": [MODEL_NAMES[name][0] for name in ours["model"]],
             "variant": [MODEL_NAMES[name][1] for name in ours["model"]],
-            "dataset": [DATASET_NAMES[name] for name in ours["dataset"]],
-            "target": [TARGET_NAMES[key] for key in zip(ours["dataset"], ours["task"], strict=True)],
+            "dataset": [dataset for dataset, _ in quantities],
+            "target": [target for _, target in quantities],
             "unit": ours["unit"].to_numpy(),
             "mae": ours["mae"].to_numpy(),
             "params": ours["n_params"].astype("Int64").to_numpy(),
@@ -155,12 +152,9 @@ def load(path: Path = PUBLISHED_CSV) -> pd.DataFrame:
         raise ValueError(f"{path}: expected the columns {','.join(COLUMNS)}, got {','.join(table.columns)}")
     if strange := sorted(set(table["model"]) - set(REGISTRY_KEYS)):
         raise ValueError(f"{path}: model: expected registry keys, got {', '.join(strange)}")
-    if strange := sorted(set(table["dataset"]) - set(DATASET_NAMES.values())):
-        raise ValueError(
-            f"{path}: dataset: expected one of {', '.join(DATASET_NAMES.values())}, got {', '.join(strange)}"
-        )
-    if strange := sorted(set(table["target"]) - set(TARGET_NAMES.values())):
-        raise ValueError(f"{path}: target: expected names of TARGET_NAMES, got {', '.join(strange)}")
+    named = zip(table["dataset"], table["target"], strict=True)
+    if strange := sorted({f"{dataset}: {target}" for dataset, target in named} - _KNOWN):
+        raise ValueError(f"{path}: expected data sets and targets of QUANTITIES, got {', '.join(strange)}")
     if (table["source"] == "").any() or not (table["mae"] > 0).all():
         raise ValueError(f"{path}: expected a positive mae and a source in every row")
     return table
@@ -171,7 +165,7 @@ def comparable(published: pd.DataFrame, models: set[str], targets: set[str]) -> 
     order.
     """
     rows = published[published["model"].isin(models) & published["target"].isin(targets)].copy()
-    datasets = list(DATASET_NAMES.values())
+    datasets = list(dict.fromkeys(dataset for dataset, _ in QUANTITIES.values()))
     rows["model_order"] = [REGISTRY_KEYS.index(key) for key in rows["model"]]
     rows["dataset_order"] = [datasets.index(name) for name in rows["dataset"]]
     order = ["target", "dataset_order", "model_order", "variant"]

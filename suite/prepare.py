@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from crystalformer.data.array_store import ArrayStore
-from crystalformer.data.catalog import DATASETS
+from crystalformer.data.catalog import DATASETS, Dataset
 from crystalformer.data.duplicates import RULE, duplicates
+from crystalformer.data.official import fold_split, official_split
 from crystalformer.data.splits import Split, fractions, from_column, labelled_ids, save_split, subset
 from crystalformer.data.targets import TargetScaler
 from crystalformer.sources.convert import allowed_count, prepare
+from suite.space.data_block import SplitSpec
 from suite.space.search_space import SearchSpace
 
 
@@ -72,7 +74,7 @@ def prepare_data(space: SearchSpace, root: Path) -> PreparedData:
         ValueError: the data set, a target or a split is not what the space expects of it.
     """
     data = space.data
-    store = prepare(data.dataset, root, data.max_rejected)
+    store = prepare(data.dataset, root, data.max_rejected, data.targets)
     known = DATASETS.get(data.dataset) if isinstance(data.dataset, str) else None
     splits = {target: _split(space, store, target) for target in data.targets}
     for target, split in splits.items():
@@ -88,7 +90,8 @@ def prepare_data(space: SearchSpace, root: Path) -> PreparedData:
 def _split(space: SearchSpace, store: ArrayStore, target: str) -> Split:
     rule = space.data.split[target]
     ids = labelled_ids(store, target)
-    if rule.kind != "official":
+    published = DATASETS.get(store.name) if isinstance(space.data.dataset, str) else None
+    if published is None or published.bundle is not None:
         _check_missing(space, store, target, ids)
     drawn = space.data.subset
     if drawn is not None:
@@ -98,11 +101,20 @@ def _split(space: SearchSpace, store: ArrayStore, target: str) -> Split:
             raise ValueError(f"data.subset: {error} that have the target {target}") from error
     if rule.kind == "fractions":
         split = fractions(ids, rule.train, rule.val, rule.test, rule.seed)
-    else:
+    elif rule.kind == "column":
         split = from_column(store, ids)
+    else:
+        assert published is not None  # the grammar allows these for data sets of the catalogue only
+        split = _published(published, store, target, rule).restricted(ids)
     if drawn is None:
         return split
     return replace(split, rule=f"{split.rule}, of {drawn} crystals drawn with seed {rule.seed}")
+
+
+def _published(dataset: Dataset, store: ArrayStore, target: str, rule: SplitSpec) -> Split:
+    if rule.fold is None:
+        return official_split(dataset, store, target)
+    return fold_split(dataset, store, target, rule.fold, rule.val, rule.seed)
 
 
 def _check_missing(space: SearchSpace, store: ArrayStore, target: str, ids: Sequence[str]) -> None:

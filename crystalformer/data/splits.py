@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Self
@@ -69,6 +69,18 @@ class Split:
                 f"split ({rule}): expected every id once, got {total} ids, {different} different"
             )
         return cls(**lists, rule=rule, hash=hashlib.sha256(to_json(lists)).hexdigest())
+
+    def restricted(self, ids: Collection[str]) -> "Split":
+        """The same split of these crystals only.
+
+        Raises:
+            ValueError: a list would be empty.
+        """
+        wanted = set(ids)
+        train, val, test = (
+            [id_ for id_ in part if id_ in wanted] for part in (self.train, self.val, self.test)
+        )
+        return Split.of(train, val, test, self.rule)
 
     @property
     def counts(self) -> dict[str, int]:

@@ -2,5 +2,6 @@
 
 Reading order: `records` (one row of a source), `structures` (its structure as a `Crystal`), `tables`
 (CSV, JSON and folders of CIF files), `bundled` (the data sets in the repository, written by `bundle`),
-`convert` (the command that prepares a data set), `descriptions` (formulas and space groups, for reports).
+`published/` (the other data sets of the catalogue), `convert` (the command that prepares a data set),
+`descriptions` (formulas and space groups, for reports).
 """

@@ -49,7 +49,8 @@ def bundle(dataset: Dataset, crystals: Sequence[Crystal], folder: Path) -> Path:
     disordered = [crystal.id for crystal in crystals if len(crystal.mixed)]
     if disordered:
         raise DataError(f"{dataset.name}: expected one element on every site, got more in {disordered[0]}")
-    path = folder / dataset.source_file
+    assert dataset.bundle is not None
+    path = folder / dataset.bundle.file
     np.savez_compressed(
         path,
         ids=np.array([crystal.id.encode() for crystal in crystals]),
@@ -83,7 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         for dataset in DATASETS.values():
-            records = read_table(options.folder / dataset.origin).records
+            if dataset.bundle is None:
+                continue
+            records = read_table(options.folder / dataset.bundle.origin).records
             path = bundle(dataset, [to_crystal(record) for record in records], options.out)
             size = path.stat().st_size
             print(f"{path.name}: {len(records)} crystals, {size} bytes, SHA-256 {file_sha256(path)}")

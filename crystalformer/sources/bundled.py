@@ -19,18 +19,19 @@ def read_bundled(dataset: Dataset, folder: Path = BUNDLED) -> list[Crystal]:
     """All crystals of a bundled data set, in the order of its source, with the catalogue's targets.
 
     Raises:
-        DataError: the file is missing, or is not the one whose SHA-256 the catalogue has.
+        DataError: the data set is not bundled, or its file is missing or has another SHA-256.
     """
-    path = folder / dataset.source_file
+    bundle = dataset.bundle
+    if bundle is None:
+        raise DataError(f"{dataset.name}: expected a bundled data set")
+    path = folder / bundle.file
     if not path.is_file():
         raise DataError(
             f"{path}: expected the bundled data set {dataset.name}, got no such file; reinstall the package"
         )
     checksum = file_sha256(path)
-    if checksum != dataset.source_sha256:
-        raise DataError(
-            f"{path}: expected SHA-256 {dataset.source_sha256}, got {checksum}; reinstall the package"
-        )
+    if checksum != bundle.sha256:
+        raise DataError(f"{path}: expected SHA-256 {bundle.sha256}, got {checksum}; reinstall the package")
     with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
         ids = [id_.decode() for id_ in arrays["ids"].tolist()]
         names = [name.decode() for name in arrays["target_names"].tolist()]

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,8 +19,12 @@ from typing import Any
 from crystalformer.data.array_store import ArrayStore, write_store
 from crystalformer.data.catalog import DATASETS, Dataset
 from crystalformer.data.crystal import Crystal
+from crystalformer.data.datasets.row import Part
 from crystalformer.data.manifest import folder_lock, to_json, write_atomically
 from crystalformer.sources.bundled import read_bundled
+from crystalformer.sources.published.census import Census
+from crystalformer.sources.published.files import TransferWatcher, identity, obtain
+from crystalformer.sources.published.read import read_published
 from crystalformer.sources.records import DataError, Record
 from crystalformer.sources.structures import to_crystal
 from crystalformer.sources.tables import Table, read_table
@@ -40,25 +44,60 @@ class _Source:
     provenance: dict[str, Any]
 
 
-def prepare(dataset: str | Path, root: Path | str, max_rejected: float | int = 0) -> ArrayStore:
+def prepare(
+    dataset: str | Path,
+    root: Path | str,
+    max_rejected: float | int = 0,
+    targets: Sequence[str] | None = None,
+    watcher: TransferWatcher | None = None,
+) -> ArrayStore:
     """The opened store of a data set: a name of the catalogue, or the path of a table (see `tables`).
 
     The store is built below `root` if it is not there. Crystals whose structure cannot be read are left
     out and listed in the manifest with the reason; `max_rejected` allows so many of them: a count (int)
-    or a share of all crystals (float below 1).
+    or a share of all crystals (float below 1). Of a published data set only the files that give `targets`
+    are needed (default: all); those that are not there are downloaded, and `watcher` is told.
 
     Raises:
-        DataError: an unknown name, a table that cannot be read, or more crystals rejected than allowed.
+        DataError: an unknown name, a file that cannot be had or read, or more crystals rejected than allowed.
         StoreError: the store is there, but damaged.
     """
-    source = _find(dataset)
     root = Path(root).resolve()
-    entry = root / "sources" / f"{source.name}-{source.fingerprint[:12]}.json"
-    store = _converted(entry, source, max_rejected)
+    sources = _find(dataset, root, targets, watcher)
+    store = _first_converted(root, sources, max_rejected)
     if store is None:
+        source = sources[-1]
+        entry = _entry(root, source)
         with folder_lock(entry):
             store = _converted(entry, source, max_rejected) or _convert(root, entry, source, max_rejected)
     return store
+
+
+def prepared(
+    dataset: str | Path,
+    root: Path | str,
+    max_rejected: float | int = 0,
+    targets: Sequence[str] | None = None,
+) -> ArrayStore | None:
+    """The opened store of a data set that was prepared with these targets or with all, else None.
+
+    Raises:
+        DataError, StoreError: as `prepare`.
+    """
+    root = Path(root).resolve()
+    return _first_converted(root, _find(dataset, root, targets), max_rejected)
+
+
+def _first_converted(root: Path, sources: Sequence[_Source], max_rejected: float | int) -> ArrayStore | None:
+    for source in sources:
+        store = _converted(_entry(root, source), source, max_rejected)
+        if store is not None:
+            return store
+    return None
+
+
+def _entry(root: Path, source: _Source) -> Path:
+    return root / "sources" / f"{source.name}-{source.fingerprint[:12]}.json"
 
 
 def _convert(root: Path, entry: Path, source: _Source, max_rejected: float | int) -> ArrayStore:
@@ -86,30 +125,64 @@ def _converted(entry: Path, source: _Source, max_rejected: float | int) -> Array
     return store
 
 
-def _find(dataset: str | Path) -> _Source:
+def _find(
+    dataset: str | Path,
+    root: Path,
+    targets: Sequence[str] | None = None,
+    watcher: TransferWatcher | None = None,
+) -> list[_Source]:
+    """The sources that would do, the one with most targets first, the one with fewest last."""
     if isinstance(dataset, str) and dataset in DATASETS:
-        return _bundled_source(DATASETS[dataset])
+        row = DATASETS[dataset]
+        if row.bundle is not None:
+            return [_bundled_source(row)]
+        wanted = row.parts_of(tuple(targets or row.targets))
+        choices = [row.parts] if wanted == row.parts else [row.parts, wanted]
+        return [_published_source(row, parts, root, watcher) for parts in choices]
     path = Path(dataset)
     looks_like_path = isinstance(dataset, Path) or path.suffix or len(path.parts) > 1
     if looks_like_path or path.exists():
-        return _table_source(read_table(path), path)
+        return [_table_source(read_table(path), path)]
     close = get_close_matches(str(dataset), DATASETS, n=3, cutoff=0.4)
     hint = f"; did you mean {' or '.join(close)}?" if close else ""
     raise DataError(f"data set: expected one of {', '.join(DATASETS)}, or a path, got {str(dataset)!r}{hint}")
 
 
 def _bundled_source(dataset: Dataset) -> _Source:
+    assert dataset.bundle is not None
     return _Source(
         name=dataset.name,
-        fingerprint=_fingerprint(dataset.name, dataset.source_sha256, *dataset.targets),
+        fingerprint=_fingerprint(dataset.name, dataset.bundle.sha256, *dataset.targets),
         read=lambda: (read_bundled(dataset), []),
         units={name: target.unit for name, target in dataset.targets.items()},
         provenance={
-            "file": dataset.source_file,
-            "sha256": dataset.source_sha256,
+            "file": dataset.bundle.file,
+            "sha256": dataset.bundle.sha256,
             "citation": dataset.citation,
             "license": dataset.license,
         },
+    )
+
+
+def _published_source(
+    dataset: Dataset, parts: tuple[Part, ...], root: Path, watcher: TransferWatcher | None
+) -> _Source:
+    """The row of the catalogue identifies the source, so a store does without the files it was made from."""
+    provenance: dict[str, Any] = {"citation": dataset.citation, "license": dataset.license}
+
+    def read() -> tuple[list[Crystal], Rejected]:
+        folder, files = obtain(dataset, parts, root, watcher)
+        census = Census(dataset, parts)
+        crystals, rejected = _to_crystals(read_published(census, folder))
+        provenance.update(files=files, absent=census.absent(id_ for id_, _ in rejected))
+        return crystals, rejected
+
+    return _Source(
+        name=dataset.name,
+        fingerprint=_fingerprint(dataset.name, *(identity(part) for part in parts)),
+        read=read,
+        units={name: target.unit for name, target in dataset.targets.items()},
+        provenance=provenance,
     )
 
 
@@ -130,7 +203,7 @@ def _fingerprint(*parts: str) -> str:
     return hashlib.sha256("\n".join([f"conversion {CONVERSION}", *parts]).encode()).hexdigest()
 
 
-def _to_crystals(records: Sequence[Record]) -> tuple[list[Crystal], Rejected]:
+def _to_crystals(records: Iterable[Record]) -> tuple[list[Crystal], Rejected]:
     crystals, rejected = [], []
     for record in records:
         try:

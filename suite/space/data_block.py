@@ -10,9 +10,11 @@ from crystalformer.data.catalog import DATASETS
 from suite.space.node import Node
 
 FRACTION_KEYS = ("train", "val", "test", "seed")
+FOLD_KEYS = ("fold", "val", "seed")
 NAMED_SPLITS = ("official", "column")
 SPLIT_FORMS = (
-    "fractions {train: 0.8, val: 0.1, test: 0.1, seed: 123}, official, column, or one of these per target"
+    "fractions {train: 0.8, val: 0.1, test: 0.1, seed: 123}, official, {fold: 0}, column, or one of these "
+    "per target"
 )
 
 
@@ -21,14 +23,17 @@ class SplitSpec:
     """The rule of a split.
 
     `kind` is "fractions" (then train, val and test are parts of the crystals, shuffled with `seed`),
-    "official" (the labels a named data set carries) or "column" (the labels in the user's own table).
+    "official" (the published split of a named data set), "fold" (one of its published folds is the test
+    split; the part `val` of the other crystals, shuffled with `seed`, validates) or "column" (the labels in
+    the user's own table).
     """
 
-    kind: Literal["fractions", "official", "column"] = "fractions"
+    kind: Literal["fractions", "official", "fold", "column"] = "fractions"
     train: float = 0.8
     val: float = 0.1
     test: float = 0.1
     seed: int = 123
+    fold: int | None = None
 
 
 @dataclass(frozen=True)
@@ -122,29 +127,35 @@ def _targets(node: Node, dataset: str | Path) -> tuple[str, ...]:
 
 def _splits(node: Node, targets: tuple[str, ...], dataset: str | Path) -> dict[str, SplitSpec]:
     if not isinstance(node.value, dict):
-        return dict.fromkeys(targets, _split(node, dataset))
+        return {target: _split(node, dataset, target) for target in targets}
     if not any(key in targets for key in node.value):
-        if not any(key in FRACTION_KEYS for key in node.value):
+        if not any(key in FRACTION_KEYS + FOLD_KEYS for key in node.value):
             node.expected(SPLIT_FORMS)
-        return dict.fromkeys(targets, _split(node, dataset))
+        return {target: _split(node, dataset, target) for target in targets}
     for key, entry in node.value.items():
         if key not in targets:
             entry.unknown("target of this search", key, targets)
     for target in targets:
         if target not in node.value:
             node.fail(f"expected a split for each target, got none for '{target}'")
-    return {target: _split(node.value[target], dataset) for target in targets}
+    return {target: _split(node.value[target], dataset, target) for target in targets}
 
 
-def _split(node: Node, dataset: str | Path) -> SplitSpec:
+def _split(node: Node, dataset: str | Path, target: str) -> SplitSpec:
     if not isinstance(node.value, dict):
         if node.value not in NAMED_SPLITS:
             node.expected(SPLIT_FORMS)
         if node.value == "official":
             if not isinstance(dataset, str):
                 node.fail("expected fractions or column for a data set given by path, got 'official'")
-            if not DATASETS[dataset].official_split:
+            official = DATASETS[dataset].splits.get(target)
+            if official is None:
                 node.fail(f"expected fractions, got 'official'; {dataset} has no official split")
+            if official.rule == "folds":
+                node.fail(
+                    f"expected one of the official folds of {dataset} as test split, {{fold: 0}} to "
+                    "{fold: 4}, got 'official'"
+                )
             return SplitSpec("official")
         if isinstance(dataset, str):
             node.fail(
@@ -152,14 +163,33 @@ def _split(node: Node, dataset: str | Path) -> SplitSpec:
                 "which is for a data set given by path"
             )
         return SplitSpec("column")
+    if "fold" in node.value:
+        return _fold(node, node.value, dataset, target)
     for key, entry in node.value.items():
         if key not in FRACTION_KEYS:
             entry.unknown("key", key, FRACTION_KEYS)
-    parts = {"train": SplitSpec.train, "val": SplitSpec.val, "test": SplitSpec.test}
+    parts: dict[str, float] = {"train": SplitSpec.train, "val": SplitSpec.val, "test": SplitSpec.test}
     for key in parts.keys() & node.value.keys():
         parts[key] = node.value[key].number("a fraction above 0", above=0)
     if sum(parts.values()) > 1 + 1e-9:
         total = " + ".join(f"{key} {part:g}" for key, part in parts.items())
         node.fail(f"expected fractions that sum to at most 1, got {total} = {sum(parts.values()):g}")
     seed = node.value["seed"].whole(at_least=0) if "seed" in node.value else SplitSpec.seed
-    return SplitSpec("fractions", **parts, seed=seed)
+    return SplitSpec("fractions", parts["train"], parts["val"], parts["test"], seed)
+
+
+def _fold(node: Node, given: dict[str, Node], dataset: str | Path, target: str) -> SplitSpec:
+    official = DATASETS[dataset].splits.get(target) if isinstance(dataset, str) else None
+    if official is None or official.rule != "folds":
+        node.fail(f"expected another split, got a fold; {dataset} has no official folds")
+    for key, entry in given.items():
+        if key not in FOLD_KEYS:
+            entry.unknown("key", key, FOLD_KEYS)
+    fold = given["fold"].whole(at_least=0)
+    if fold >= len(official.fold_sha256):
+        given["fold"].expected(f"a fold from 0 to {len(official.fold_sha256) - 1}")
+    val = given["val"].number("a part between 0 and 1", above=0) if "val" in given else SplitSpec.val
+    if val >= 1:
+        given["val"].expected("a part between 0 and 1")
+    seed = given["seed"].whole(at_least=0) if "seed" in given else SplitSpec.seed
+    return SplitSpec("fold", train=1 - val, val=val, seed=seed, fold=fold)

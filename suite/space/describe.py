@@ -106,6 +106,8 @@ def _scheduler(space: SearchSpace) -> str:
 
 
 def _split(spec: SplitSpec) -> str:
+    if spec.kind == "fold":
+        return f"official fold {spec.fold} as test, {spec.val:g} of the rest validates (seed {spec.seed})"
     if spec.kind != "fractions":
         return spec.kind
     return f"{spec.train:g} / {spec.val:g} / {spec.test:g} (seed {spec.seed})"

@@ -236,7 +236,10 @@ def _content(
         "data": {
             "dataset": node.mapping()["dataset"].plain(),
             "target": list(data.targets),
-            "split": {target: asdict(rule) for target, rule in data.split.items()},
+            "split": {
+                target: {key: part for key, part in asdict(rule).items() if part is not None}
+                for target, rule in data.split.items()
+            },
             **({} if data.subset is None else {"subset": data.subset}),
         },
         "objective": objective,

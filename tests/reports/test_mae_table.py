@@ -109,7 +109,7 @@ def test_published_rows_are_of_measured_models_and_quantities_only(quickstart: P
     assert set(rows["split"]) == {"test"}
     assert "mp-elastic-2015" not in set(rows["dataset"])
     paper = rows[(rows["model"] == "crystalformer") & (rows["variant"] == "")]
-    assert paper[["dataset", "mae", "params"]].to_numpy().tolist() == [["mp-megnet-2018", 0.0377, 853505]]
+    assert paper[["dataset", "mae", "params"]].to_numpy().tolist() == [["mp-2018.6.1", 0.0377, 853505]]
 
 
 def test_markdown_latex_and_page_print_the_same_numbers(quickstart: Path) -> None:

@@ -100,15 +100,31 @@ def test_a_data_set_given_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert load(tmp_path, text, f"data.dataset.path={tmp_path}").data.dataset == tmp_path
 
 
-def test_official_splits_are_for_the_data_sets_that_have_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from crystalformer.data.catalog import DATASETS
-
-    split_set = replace(DATASETS["mp-elastic-2015"], official_split=True)
-    monkeypatch.setattr("suite.space.data_block.DATASETS", {"mp-elastic-2015": split_set})
-    space = load(tmp_path, MINIMAL, "data.split=official")
+def test_official_splits_are_for_the_data_sets_that_have_one(tmp_path: Path) -> None:
+    space = load(tmp_path, MINIMAL, "data.dataset=mp-2018.6.1", "data.split=official")
     assert space.data.split == {"log10_K_VRH": SplitSpec("official")}
+    with pytest.raises(SpaceError, match="mp-elastic-2015 has no official split"):
+        load(tmp_path, MINIMAL, "data.split=official")
+
+
+def test_official_folds(tmp_path: Path) -> None:
+    matbench = "data.dataset=matbench-log_kvrh"
+    space = load(tmp_path, MINIMAL, matbench, "data.split={fold: 3}")
+    spec = space.data.split["log10_K_VRH"]
+    assert (spec.kind, spec.fold, spec.val, spec.seed) == ("fold", 3, 0.1, 123)
+    other = load(tmp_path, MINIMAL, matbench, "data.split={fold: 4, val: 0.2, seed: 1}")
+    assert other.digest != space.digest
+    for split, complaint in {
+        "official": r"one of the official folds .* \{fold: 0\} to \{fold: 4\}",
+        "{fold: 5}": "a fold from 0 to 4",
+        "{fold: -1}": "a whole number of at least 0",
+        "{fold: 0, test: 0.1}": "unknown key 'test'",
+        "{fold: 0, val: 1.0}": "a part between 0 and 1",
+    }.items():
+        with pytest.raises(SpaceError, match=complaint):
+            load(tmp_path, MINIMAL, matbench, f"data.split={split}")
+    with pytest.raises(SpaceError, match="mp-elastic-2015 has no official folds"):
+        load(tmp_path, MINIMAL, "data.split={fold: 0}")
 
 
 def test_the_published_configuration_comes_first_clipped_to_the_space(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_a_bundled_set_by_name(tmp_path: Path) -> None:
     assert set(store.units.values()) == {"log10(GPa)"}
     source = store.manifest["source"]
     assert source["license"] == "CC BY 4.0"
-    assert source["sha256"] == DATASETS["mp-elastic-2015"].source_sha256
+    assert source["sha256"] == DATASETS["mp-elastic-2015"].bundle.sha256
     assert prepare("mp-elastic-2015", tmp_path).path == store.path
     assert stores(tmp_path) == [store.path.name]
 
