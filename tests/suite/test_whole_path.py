@@ -43,7 +43,14 @@ def final_records(folder: Path, floors: bool = False) -> dict[str, dict]:
 
 def test_the_folder_holds_what_it_should(finished: Path) -> None:
     run = run_folder(finished)
-    for name in ("space.yaml", "search.json", "trials.parquet", "crystals.parquet", "study.db", "tensorboard"):
+    for name in (
+        "space.yaml",
+        "search.json",
+        "trials.parquet",
+        "crystals.parquet",
+        "study.db",
+        "tensorboard",
+    ):
         assert (run / name).exists(), name
     for name in ("index.html", "mae_table.md", "mae_table.csv", "mae_table.tex"):
         assert (run / "report" / name).stat().st_size > 0, name
