@@ -57,9 +57,10 @@ def _composition(crystal: Crystal) -> tuple[str, tuple[str, ...]]:
     from pymatgen.core import Composition, Element
 
     amounts: Counter[int] = Counter(crystal.numbers.tolist())
-    for site in set(crystal.mixed[:, 0].astype(int).tolist()):
+    mixed = np.asarray(crystal.mixed)
+    for site in set(mixed[:, 0].astype(int).tolist()):
         amounts[int(crystal.numbers[site])] -= 1
-    for _, z, fraction in crystal.mixed.tolist():
+    for _, z, fraction in mixed.tolist():
         amounts[int(z)] += fraction
     symbols = {
         Element.from_Z(z).symbol: round(amount, 4) for z, amount in sorted(amounts.items()) if amount > 1e-9
@@ -88,7 +89,7 @@ def _cell(store: ArrayStore, row: int) -> Cell:
     """What decides about the symmetry; sites with different mixtures of elements are different kinds."""
     crystal = store.crystal(row)
     mixtures: dict[int, tuple[tuple[float, float], ...]] = {}
-    for site, z, fraction in crystal.mixed.tolist():
+    for site, z, fraction in np.asarray(crystal.mixed).tolist():
         mixtures[int(site)] = (*mixtures.get(int(site), ()), (z, round(fraction, 4)))
     kinds: dict[object, int] = {}
     atoms = [mixtures.get(site, z) for site, z in enumerate(crystal.numbers.tolist())]
@@ -112,7 +113,7 @@ def space_group(cell: Cell) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # how spglib announces that it will raise
         try:
-            found = spglib.get_symmetry_dataset(cell, symprec=SYMMETRY_TOLERANCE)
+            found = spglib.get_symmetry_dataset(cell, symprec=SYMMETRY_TOLERANCE)  # type: ignore[arg-type]
         except spglib.SpglibError:
             return NOT_FOUND
     return NOT_FOUND if found is None else int(found.number)
