@@ -34,7 +34,7 @@ def timed_predictions(
         seconds.
     """
     data = trainer.data
-    batches = evaluation_batches(rows, trainer.config.batch_size, data.sizes)
+    batches = evaluation_batches(rows, trainer.crystals_at_once, data.sizes)
     (order, predicted), seconds = timed(
         lambda: predict(model, data.make_batch, batches, data.scaler, trainer.device)
     )

@@ -32,7 +32,8 @@ from suite.progress import Watcher
 from suite.provenance import provenance
 from suite.records import read_json, write_json
 from suite.test_reads import keep_earlier_reads, log_test_read
-from suite.trial import TrialRun, TrialTask, read_curve
+from suite.trial import TrialRun, read_curve
+from suite.trial_task import TrialTask
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,11 @@ def run_final(job: FinalJob, device: str = "cpu") -> None:
     folder = Path(job.task.folder)
     averaged = run.trainer.average is not None
     evaluation = evaluate(
-        run.store,
+        run.setup.store,
         job.task,
         kept=_predictor(run, run.trainer.kept_model),
         raw=_predictor(run, run.trainer.model) if averaged else None,
-        failures=run.failures,
+        failures=run.setup.failures,
     )
     weights = {name: tensor.contiguous() for name, tensor in run.trainer.kept_model.state_dict().items()}
     save_file(
@@ -243,9 +244,9 @@ def shared_record(job: FinalJob, store: ArrayStore, evaluation: Evaluation) -> d
 
 def _record(job: FinalJob, run: TrialRun, evaluation: Evaluation) -> dict:
     curve = read_curve(job.task.curve)
-    return shared_record(job, run.store, evaluation) | {
+    return shared_record(job, run.setup.store, evaluation) | {
         **job.task.facts(),
-        "parameters": run.parameters,
+        "parameters": run.setup.parameters,
         "kept": "raw" if run.trainer.average is None else "averaged",
         "epochs": run.trainer.epoch,
         "train_s_per_epoch": float(np.mean([float(row["seconds"]) for row in curve])),

@@ -19,7 +19,7 @@ from crystalformer.data.splits import load_split
 from crystalformer.training.loop import EpochRecord
 from suite.costs import peak_memory_mb, reset_peak_memory
 from suite.final import FinalJob, Predictor, evaluate, publish, shared_record
-from suite.trial import TrialTask
+from suite.trial_task import TrialTask
 
 
 @dataclass(frozen=True)

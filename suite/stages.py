@@ -12,7 +12,7 @@ from suite.final import FinalJob
 from suite.progress import Watcher
 from suite.tasks import arrange_final_runs, final_jobs, searched_domains, trial_task
 from suite.tensorboard_log import write_columns
-from suite.trial import TrialTask
+from suite.trial_task import TrialTask
 
 
 class ReportError(RuntimeError):

@@ -15,8 +15,8 @@ from suite.models import MODELS
 from suite.records import write_json
 from suite.space.domains import Domain
 from suite.tensorboard_log import hparam_cells
-from suite.trial import TrialTask
 from suite.trial_table import ranked
+from suite.trial_task import TrialTask
 
 _SUPERSEDED = ".superseded"
 

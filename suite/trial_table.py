@@ -36,6 +36,7 @@ def trial_row(trial: FrozenTrial, space: SearchSpace, target: str) -> dict:
         "parameters": known.get("parameters"),
         "predict_ms_per_crystal": known.get("predict_ms_per_crystal", math.nan),
         "missing": known.get("missing", 0),
+        "crystals_at_once": known.get("crystals_at_once"),
         "ended": known.get("ended", ""),
         "seed": assignment.seed,
         "config": known.get("config", ""),

@@ -21,7 +21,10 @@ class TrainConfig:
     """
 
     epochs: int = 500
-    batch_size: int = 128
+    batch_size: int = 128  # crystals of one step
+    # crystals of one pass, whose gradients are added up until the batch is whole; "auto": the batch, and half
+    # as many whenever memory is short
+    micro_batch: int | Literal["auto"] | None = None
     lr: float = 5e-4
     loss: Literal["l1", "mse", "smooth_l1"] = "l1"  # on targets as `scale_targets` says
     scale_targets: bool = True  # by mean and standard deviation of the training targets; False: in their unit
@@ -46,6 +49,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _check(self.epochs >= 1, "epochs", "at least 1", self.epochs)
         _check(self.batch_size >= 1, "batch_size", "at least 1 crystal", self.batch_size)
+        micro = self.micro_batch
+        whole = micro is None or micro == "auto" or (isinstance(micro, int) and micro >= 1)
+        _check(whole, "micro_batch", "auto or at least 1 crystal", micro)
         _check(self.lr > 0, "lr", "above 0", self.lr)
         _check(self.loss in LOSSES, "loss", f"one of {', '.join(LOSSES)}", self.loss)
         _check(self.optimizer in OPTIMIZERS, "optimizer", f"one of {', '.join(OPTIMIZERS)}", self.optimizer)

@@ -19,10 +19,13 @@ from crystalformer.data.loader import EpochOrder, evaluation_batches
 from crystalformer.data.targets import TargetScaler
 from crystalformer.metrics import mae
 from crystalformer.training.averaging import WeightAverage
+from crystalformer.training.batch_gradient import BatchGradient, clipped_norm
 from crystalformer.training.config import TrainConfig
 from crystalformer.training.device_steps import DeviceSteps, resident
 from crystalformer.training.evaluate import predict
+from crystalformer.training.memory import give_back
 from crystalformer.training.optimizers import build_optimizer, learning_rate, momentum, set_step
+from crystalformer.training.ranks import Ranks
 
 _LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": F.l1_loss,
@@ -70,7 +73,9 @@ class Trainer:
     """A model in training; `run_epoch` trains one epoch and evaluates it.
 
     `on_device` keeps the crystals on the device and captures the steps (`device_steps`), where the model
-    allows it; None: on CUDA devices. The results agree with those of the usual loop but for rounding.
+    allows it and batches are taken as a whole; None: on CUDA devices. The results agree with those of the
+    usual loop but for rounding. `ranks` are the processes that train this model together, each with a trainer
+    of its own; None: this one alone.
 
     Attributes:
         epoch: epochs done so far.
@@ -85,16 +90,21 @@ class Trainer:
         seed: int,
         device: str = "cpu",
         on_device: bool | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.model = model.to(device)
         self.data = data
         self.config = config
         self.device = device
-        self.on_device = torch.device(device).type == "cuda" if on_device is None else on_device
+        whole = ranks is None and config.micro_batch is None
+        self.on_device = whole and (torch.device(device).type == "cuda" if on_device is None else on_device)
         self.optimizer = build_optimizer(self.model, config)
         self.order = EpochOrder(data.train, config.batch_size, seed)
         self.steps_per_epoch = len(self.order.epoch(0))
-        self.val_batches = evaluation_batches(data.val, config.batch_size, data.sizes)
+        self._gradient = BatchGradient(
+            self.model, data.make_batch, data.sizes, _LOSSES[config.loss], device, config.micro_batch, ranks
+        )
+        self._ranks = ranks
         self.average: WeightAverage | None = None
         self.epoch = 0
         self.last_record: EpochRecord | None = None
@@ -104,6 +114,15 @@ class Trainer:
     @property
     def finished(self) -> bool:
         return self.epoch >= self.config.epochs
+
+    @property
+    def crystals_at_once(self) -> int:
+        """Crystals of one pass through the model, in training and prediction, at most."""
+        return min(self.config.batch_size, self._gradient.most or self.config.batch_size)
+
+    def bound_passes(self, crystals: int) -> None:
+        """Begin with passes of so many crystals, as if memory had been short before."""
+        self._gradient.most = crystals
 
     @property
     def kept_model(self) -> nn.Module:
@@ -165,7 +184,7 @@ class Trainer:
         errors, norms, crystals = 0.0, 0.0, 0
         for indices, lr, beta in steps:
             set_step(self.optimizer, lr, beta)
-            error, norm = self._step(self.data.make_batch(indices))
+            error, norm = self._step(indices)
             after()
             errors += error * len(indices)
             norms += norm
@@ -206,23 +225,41 @@ class Trainer:
         if self.average is not None:
             self.average.update(self.model)
 
-    def _step(self, batch: CrystalBatch) -> tuple[float, float]:
+    def _step(self, indices: np.ndarray) -> tuple[float, float]:
         """One optimiser step; its mean absolute error in the target's unit and its gradient norm."""
-        batch = batch.to(self.device)
-        prediction = self.model(batch)
-        loss = _LOSSES[self.config.loss](prediction, batch.targets)
-        if not math.isfinite(loss.item()):
-            raise Diverged(f"the training loss is {loss.item()} in epoch {self.epoch + 1}")
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        bound = self.config.clip_norm or math.inf
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), bound)
+        loss, error = self._gradient(indices)
+        if not math.isfinite(loss):
+            raise Diverged(f"the training loss is {loss} in epoch {self.epoch + 1}")
+        norm = clipped_norm(self.model, self.config.clip_norm)
         self.optimizer.step()
-        error = (prediction.detach() - batch.targets).abs().mean().item()
-        return error * self.data.scaler.stds[0], norm.item()
+        return error * self.data.scaler.stds[0], norm
 
     def _validate(self, model: nn.Module) -> float:
-        rows, predictions = predict(model, self._make_batch, self.val_batches, self.data.scaler, self.device)
+        batches = evaluation_batches(self.data.val, self.config.batch_size, self.data.sizes)
+        if self._ranks is None:
+            rows, predictions = self._predict(model, batches)
+        else:
+            rows = np.concatenate(batches)
+            places = {row: place for place, row in enumerate(rows.tolist())}
+            own, values = np.empty(0, dtype=np.int64), np.empty((0, 1))
+            with self._ranks.together() as told:
+                if dealt := batches[self._ranks.rank :: self._ranks.size]:
+                    own, values = self._predict(model, dealt)
+            shape = (len(rows), len(self.data.scaler.means))
+            predictions = self._ranks.add_up_rows([places[row] for row in own.tolist()], values, shape, told)
         if not np.isfinite(predictions).all():
             raise Diverged(f"a validation prediction is not finite after epoch {self.epoch}")
         return mae(self.data.values[rows], predictions[:, 0])
+
+    def _predict(self, model: nn.Module, batches: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Store rows and predictions; where memory is short, in smaller batches if the recipe allows it."""
+        while True:
+            if self.crystals_at_once < self.config.batch_size:
+                rows = np.concatenate(batches)
+                batches = evaluation_batches(rows, self.crystals_at_once, self.data.sizes)
+            try:
+                return predict(model, self._make_batch, batches, self.data.scaler, self.device)
+            except Exception as error:
+                if not self._gradient.shrink(error, max(map(len, batches))):
+                    raise
+            give_back(self.device)

@@ -9,10 +9,11 @@ from ray import tune
 
 from crystalformer.allocator import keep_freed_memory
 from crystalformer.training.loop import Diverged
-from suite.trial import TrialRun, TrialTask
+from crystalformer.training.memory import out_of_memory
+from suite.trial import TrialRun
+from suite.trial_task import TrialTask
 
 _INFEASIBLE = ("out of memory", "diverged")
-_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory")
 
 
 class TrialActor(tune.Trainable):
@@ -40,7 +41,7 @@ class TrialActor(tune.Trainable):
     def step(self) -> dict[str, Any]:
         try:
             if self._run is None:
-                self._run = TrialRun(self._task, self._device)
+                self._run = TrialRun(self._task, self._device, self._passes)
             return self._advance(self._run)
         except Exception as error:  # a trial's failure is data, whatever it is
             failure = self._reason(error)
@@ -50,7 +51,7 @@ class TrialActor(tune.Trainable):
             # The configuration is to blame, which its sampler should know: too large, or it diverged.
             "infeasible": failure.startswith(_INFEASIBLE),
             "epoch": run.trainer.epoch if run else 0,
-            "parameters": run.parameters if run else None,
+            "parameters": run.setup.parameters if run else None,
             "done": True,
         }
 
@@ -60,6 +61,7 @@ class TrialActor(tune.Trainable):
     def _take(self, config: dict[str, Any]) -> None:
         self._run = None
         self._task = TrialTask(**config["task"])
+        self._passes = config.get("passes")
         self._device = "cuda" if config["gpu"] and torch.cuda.is_available() else "cpu"
 
     def _advance(self, run: TrialRun) -> dict[str, Any]:
@@ -72,9 +74,10 @@ class TrialActor(tune.Trainable):
             "train_mae": record.train_mae,
             "crystals_per_s": record.crystals_per_s,
             "trained_s": run.seconds,
-            "parameters": run.parameters,
+            "parameters": run.setup.parameters,
             "predict_ms_per_crystal": run.predict_ms_per_crystal,
-            "missing": sum(run.missing.values()),
+            "missing": sum(run.setup.missing.values()),
+            "crystals_at_once": run.trainer.crystals_at_once,
             "done": finished,
         }
         if finished:
@@ -89,8 +92,7 @@ class TrialActor(tune.Trainable):
         (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
         if isinstance(error, Diverged):
             return f"diverged: {text}"
-        out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if out_of_memory or any(sign in str(error).lower() for sign in _MEMORY_SIGNS):
+        if out_of_memory(error):
             return f"out of memory: {text}"
         return f"{type(error).__name__}: {text}"
 

@@ -31,7 +31,7 @@ from suite.ray_driver.scheduler import PerModelStopping
 from suite.ray_driver.searcher import LedgerSearcher
 from suite.ray_driver.storage_probe import unshared_folder
 from suite.space.search_space import SearchSpace
-from suite.trial import TrialTask
+from suite.trial_task import TrialTask
 
 
 class ClusterError(RuntimeError):
@@ -62,7 +62,7 @@ def session(
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ClusterError(f"Ray: {str(error).strip().splitlines()[0]}") from error
     try:
-        # Lost workers are told by `_Recovery`, failed trials by the table.
+        # Lost workers are told by the searcher, failed trials by the table.
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         with interruptible():
             resources = _resources(space)
@@ -101,10 +101,10 @@ def run_search(
     ledger.budget.gpus_per_trial = gpu
     while ledger.work_left():  # again where a trial was taken back when Tune had no other to start
         searcher = LedgerSearcher(ledger, make_task, watcher, {"cpu": space.resources.cpu, "gpu": gpu}, save)
-        _run_tune(space, searcher, gpu, watcher)
+        _run_tune(space, searcher, gpu)
 
 
-def _run_tune(space: SearchSpace, searcher: LedgerSearcher, gpu: float, watcher: Watcher) -> None:
+def _run_tune(space: SearchSpace, searcher: LedgerSearcher, gpu: float) -> None:
     scratch = tempfile.mkdtemp(prefix="search-")
     tuner = tune.Tuner(
         tune.with_resources(TrialActor, {"cpu": space.resources.cpu, "gpu": gpu}),
@@ -120,8 +120,7 @@ def _run_tune(space: SearchSpace, searcher: LedgerSearcher, gpu: float, watcher:
             name="tune",
             storage_path=scratch,
             verbose=0,
-            callbacks=[_Recovery(watcher)],
-            failure_config=tune.FailureConfig(max_failures=MOST_LOSSES),
+            failure_config=tune.FailureConfig(max_failures=0),  # what follows a loss is the ledger's affair
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
@@ -158,20 +157,6 @@ def run_finals(
             if failure is not None:
                 failed[job.task.run_id] = failure
     return failed
-
-
-class _Recovery(tune.Callback):
-    """Says that a worker was lost; its trial goes on from its checkpoint in another one."""
-
-    def __init__(self, watcher: Watcher) -> None:
-        self._watcher = watcher
-
-    def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        run_id = trial.config["task"]["run_id"]
-        self._watcher.message(f"{run_id}: its worker was lost; it goes on in another one")
-
-    def __getstate__(self) -> dict:
-        return {}  # Tune pickles its callbacks into a file that nobody reads
 
 
 def _final(job: FinalJob, cpu: float, gpu: float) -> None:

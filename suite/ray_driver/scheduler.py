@@ -3,6 +3,7 @@
 Models learn at different speeds, so a trial is only ever compared with trials of its own model.
 """
 
+from pathlib import Path
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -64,7 +65,9 @@ class PerModelStopping(FIFOScheduler):
             halving.end(running[0].number, result["epoch"], result["val_mae"])
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """A lost trial leaves its rungs as they are."""
+        """A lost trial leaves its rungs as they are; the searcher, asked next, will want to know why."""
+        file = Path(trial.error_file or "")  # on this machine; Tune's own reader would look in its storage
+        self._searcher.said_of_losses[trial.trial_id] = file.read_text() if file.is_file() else ""
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
         """A removed trial leaves its rungs as they are."""

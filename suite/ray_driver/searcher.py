@@ -10,7 +10,8 @@ from ray.tune.search import Searcher
 from suite.assignment import Assignment
 from suite.ledger import TrialLedger
 from suite.progress import Watcher
-from suite.trial import TrialTask
+from suite.ray_driver.losses import Losses
+from suite.trial_task import TrialTask
 
 
 class LedgerSearcher(Searcher):
@@ -36,6 +37,8 @@ class LedgerSearcher(Searcher):
         self.ledger = ledger
         self.running: dict[str, tuple[Assignment, TrialTask]] = {}
         self.stop_reasons: dict[str, str] = {}
+        self.said_of_losses: dict[str, str] = {}
+        self._losses = Losses(ledger)
         self._make_task = make_task
         self._watcher = watcher
         self._constants = constants
@@ -43,12 +46,13 @@ class LedgerSearcher(Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         assignment = self.ledger.next()
-        if assignment is None:
-            return Searcher.FINISHED
+        if assignment is None:  # while others run, Tune is to ask again: one may lose its worker
+            return None if self.running else Searcher.FINISHED
         task = self._make_task(assignment)
         self.running[trial_id] = (assignment, task)
         self._watcher.started(task.run_id, assignment.model, task.train_config["epochs"])
-        return {**self._constants, "task": asdict(task)}
+        passes = self._losses.passes(assignment.number)
+        return {**self._constants, "task": asdict(task), "passes": passes}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         assignment, task = self.running[trial_id]
@@ -60,15 +64,16 @@ class LedgerSearcher(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         assignment, task = self.running.pop(trial_id)
-        if error and self.ledger.take_back(assignment):
-            self._watcher.message(f"{task.run_id}: its worker was lost; it is taken up again")
-            return
         result = result or {}
+        if error:
+            over = self._losses.over(assignment, task, self.said_of_losses.pop(trial_id, ""))
+            if over is None:
+                self._watcher.message(f"{task.run_id}: its worker was lost; it is taken up again")
+                return
+            result = {"failed": over, "infeasible": over.startswith("out of memory")}
         epochs = int(result.get("epoch", 0))
         if "failed" in result:
             state, ended = "failed", result["failed"]
-        elif error or not epochs:
-            state, ended = "failed", "its worker was lost more often than is retried"
         elif trial_id in self.stop_reasons:
             state, ended = "stopped", self.stop_reasons.pop(trial_id)
         else:
@@ -82,6 +87,7 @@ class LedgerSearcher(Searcher):
             "predict_ms_per_crystal": result.get("predict_ms_per_crystal"),
             "infeasible": True if result.get("infeasible") else None,
             "missing": result.get("missing"),
+            "crystals_at_once": result.get("crystals_at_once"),
             "recipe": task.recipe,
             "config": json.dumps(task.resolved_config()),
             **task.facts(),

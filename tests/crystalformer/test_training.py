@@ -224,7 +224,7 @@ def test_gradients_are_clipped(data: TrainingData) -> None:
     run = trainer(data, replace(CONFIG, optimizer="sgd", beta1=0.0, lr=1.0, clip_norm=1e-3, weight_decay=0.0))
     before = torch.cat([p.detach().flatten().clone() for p in run.model.parameters()])
     set_step(run.optimizer, lr=1.0, momentum=0.0)
-    run._step(data.make_batch(np.arange(4)))
+    run._step(np.arange(4))
     after = torch.cat([p.detach().flatten() for p in run.model.parameters()])
     assert (after - before).norm().item() == pytest.approx(1e-3, rel=1e-3)
 
@@ -233,6 +233,7 @@ def test_gradients_are_clipped(data: TrainingData) -> None:
     ("field", "value", "message"),
     [
         ("epochs", 0, "epochs: expected at least 1, got 0"),
+        ("micro_batch", 0, "micro_batch: expected auto or at least 1 crystal, got 0"),
         ("lr", 0.0, "lr: expected above 0, got 0.0"),
         ("loss", "l2", "loss: expected one of l1, mse, smooth_l1, got 'l2'"),
         ("optimizer", "lion", "optimizer: expected one of adamw, adam, sgd, got 'lion'"),

@@ -10,7 +10,7 @@ from suite_fixtures import small_space
 from suite.prepare import PreparedData, prepare_data
 from suite.ray_driver.actor import TrialActor
 from suite.space.search_space import load_space
-from suite.trial import TrialTask
+from suite.trial_task import TrialTask
 
 CIF = """data_alloy
 _cell_length_a {edge}

@@ -16,7 +16,8 @@ from suite.prepare import prepare_data
 from suite.ray_driver.actor import TrialActor
 from suite.records import read_json
 from suite.space.search_space import load_space
-from suite.trial import TrialRun, TrialTask, read_curve
+from suite.trial import TrialRun, read_curve
+from suite.trial_task import TrialTask
 
 MODELS = ["crystalformer", "cgcnn"]
 
@@ -112,39 +113,41 @@ def test_two_processes_cannot_write_one_run(tmp_path: Path, monkeypatch: pytest.
     TrialRun(task).close()
 
 
-def test_training_never_sees_a_test_crystal(tmp_path: Path) -> None:
+def test_training_never_sees_a_test_crystal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = task_of(tmp_path, "cgcnn", epochs=1)
     run = TrialRun(task)
-    test_rows = set(run.store.rows(load_split(run.store, task.split).test).tolist())
+    test_rows = set(run.setup.store.rows(load_split(run.setup.store, task.split).test).tolist())
     seen: set[int] = set()
-    make_batch = run.data.make_batch
+    kind = type(run.setup.data.make_batch)
+    make_batch = kind.__call__
 
-    def watched(rows):  # type: ignore[no-untyped-def]
+    def watched(self, rows):  # type: ignore[no-untyped-def]
         seen.update(rows.tolist())
-        return make_batch(rows)
+        return make_batch(self, rows)
 
-    object.__setattr__(run.data, "make_batch", watched)
+    monkeypatch.setattr(kind, "__call__", watched)
     run.step()
     run.close()
-    assert seen
+    assert seen >= set(run.setup.data.val.tolist())
+    assert seen & set(run.setup.data.train.tolist())
     assert test_rows
     assert not seen & test_rows
     # Nor do the scaled targets depend on them: offset and scale come from the training crystals.
-    train = run.data.values[run.data.train]
-    assert run.data.scaler.means[0] == pytest.approx(train.mean())
+    train = run.setup.data.values[run.setup.data.train]
+    assert run.setup.data.scaler.means[0] == pytest.approx(train.mean())
 
 
 def test_targets_enter_the_loss_as_they_are_where_they_are_not_scaled(tmp_path: Path) -> None:
     task = task_of(tmp_path, "cgcnn", epochs=1)
     run = TrialRun(replace(task, train_config={**task.train_config, "scale_targets": False}))
-    rows = run.data.train[:5]
-    batch = run.data.make_batch(rows)
-    assert batch.targets[:, 0].numpy() == pytest.approx(run.data.values[rows], rel=1e-6)
+    rows = run.setup.data.train[:5]
+    batch = run.setup.data.make_batch(rows)
+    assert batch.targets[:, 0].numpy() == pytest.approx(run.setup.data.values[rows], rel=1e-6)
     with torch.no_grad():
         run.trainer.model.output.weight.zero_()
         run.trainer.model.output.bias.fill_(7.0)
     run.trainer.model.eval()
-    _, predicted = predict(run.trainer.model, run.data.make_batch, [rows], run.data.scaler)
+    _, predicted = predict(run.trainer.model, run.setup.data.make_batch, [rows], run.setup.data.scaler)
     assert (predicted == 7.0).all()
     run.close()
 
@@ -213,7 +216,7 @@ def test_a_run_records_and_logs_what_its_range_leaves_out(
     task = task_of(tmp_path, "crystalformer", epochs=1, folder=str(tmp_path / "final/.run-1"), run_id="run-1")
     task = replace(task, model_config={**task.model_config, "lattice_range": "radius", "radius": radius})
     job = FinalJob(task, "Crystalformer", "paper", "small", {"trial_id": "t0000", "val_mae": 0.1}, 1)
-    with caplog.at_level("INFO", logger="suite.trial"):
+    with caplog.at_level("INFO", logger="suite.training_setup"):
         run_final(job)
     record = read_json(job.folder / "run.json")
     assert record["images_radius"] == radius

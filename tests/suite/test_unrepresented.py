@@ -15,7 +15,9 @@ from suite.prepare import prepare_data
 from suite.ray_driver.actor import TrialActor
 from suite.records import read_json
 from suite.space.search_space import load_space
-from suite.trial import NothingToTrainOn, TrialRun, TrialTask
+from suite.training_setup import NothingToTrainOn
+from suite.trial import TrialRun
+from suite.trial_task import TrialTask
 
 HEAVY, REASON = 101, "expected elements up to Z = 100, got Z = 101"
 SPLIT = "data.split={train: 0.5, val: 0.25, test: 0.25}"
@@ -56,7 +58,7 @@ def task_of(root: Path, model: str = "cgcnn") -> TrialTask:
 
 def heavy_ids(run: TrialRun) -> dict[str, set[str]]:
     """Per part of the split the crystals with the heavy element, found without the code under test."""
-    store, split = run.store, load_split(run.store, run.task.split)
+    store, split = run.setup.store, load_split(run.setup.store, run.task.split)
     heavy = {
         store.ids[row]
         for row in range(len(store))
@@ -72,14 +74,14 @@ def test_they_take_no_part_in_training_and_are_counted(tmp_path: Path) -> None:
     with_heavy_elements(tmp_path / "small.jsonl")
     run = TrialRun(task_of(tmp_path))
     heavy = heavy_ids(run)
-    assert run.missing == {"train": len(heavy["train"]), "val": len(heavy["val"])}
-    used = {run.store.ids[row] for row in (*run.data.train, *run.data.val)}
+    assert run.setup.missing == {"train": len(heavy["train"]), "val": len(heavy["val"])}
+    used = {run.setup.store.ids[row] for row in (*run.setup.data.train, *run.setup.data.val)}
     assert not used & (heavy["train"] | heavy["val"])
-    assert len(used) == 30 - sum(run.missing.values())
+    assert len(used) == 30 - sum(run.setup.missing.values())
     # The targets are scaled alike for every model.
-    split = load_split(run.store, run.task.split)
-    all_train = np.asarray(run.store.targets["log10_K_VRH"])[run.store.rows(split.train)]
-    assert run.data.scaler.means[0] == pytest.approx(all_train.mean())
+    split = load_split(run.setup.store, run.task.split)
+    all_train = np.asarray(run.setup.store.targets["log10_K_VRH"])[run.setup.store.rows(split.train)]
+    assert run.setup.data.scaler.means[0] == pytest.approx(all_train.mean())
     run.close()
 
 
@@ -89,7 +91,7 @@ def test_the_search_records_how_many_a_trial_was_without(tmp_path: Path) -> None
     result = actor.step()
     actor.cleanup()
     run = TrialRun(task_of(tmp_path))
-    assert result["missing"] == sum(run.missing.values()) > 0
+    assert result["missing"] == sum(run.setup.missing.values()) > 0
     run.close()
 
 
@@ -117,7 +119,7 @@ def test_a_final_run_predicts_the_others_and_says_why(tmp_path: Path) -> None:
 def test_another_model_keeps_them(tmp_path: Path) -> None:
     with_heavy_elements(tmp_path / "small.jsonl")
     run = TrialRun(task_of(tmp_path, "crystalformer"))
-    assert run.missing == {"train": 0, "val": 0}
+    assert run.setup.missing == {"train": 0, "val": 0}
     run.step()
     run.close()
 
@@ -137,8 +139,8 @@ def test_crystalformer_counts_elements_beyond_its_own(tmp_path: Path) -> None:
     with_heavy_elements(tmp_path / "small.jsonl")
     task = task_of(tmp_path, "crystalformer")
     run = TrialRun(TrialTask(**{**asdict(task), "model_config": {**task.model_config, "elements": 98}}))
-    assert len(run.failures) == 10
-    assert set(run.failures.values()) == {
+    assert len(run.setup.failures) == 10
+    assert set(run.setup.failures.values()) == {
         "expected elements up to Z = 98, got Z = 101; the setting `elements` can be raised to 118"
     }
     run.step()
