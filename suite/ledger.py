@@ -138,6 +138,7 @@ class TrialLedger:
             number=number,
             startup_trials=startup_trials(self._turns.limit // len(self.space.models)),
             objectives=len(self.space.objective),
+            priors={prefix + name: prior for name, prior in model.priors.items()},
         )
         values = {name.removeprefix(prefix): value for name, value in proposal.params.items()}
         return model.active(values), proposal.attributes

@@ -7,6 +7,7 @@
 | `cma_es` | `cma-es`: replayed from the record, without stored state |
 | `quasi_random` | `quasi-random`: a Sobol sequence |
 | `grid` | `grid`: every combination, in a fixed order |
+| `beliefs` | what priors change in a proposal |
 | `unit_cube` | values of a domain as numbers from 0 to 1 |
 
 A proposal is a function of that history, the seed and the trial's number, so a search that is continued

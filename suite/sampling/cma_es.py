@@ -14,6 +14,7 @@ from cmaes import CMA
 
 from suite.sampling.unit_cube import position, value_at
 from suite.space.domains import Choice, Domain
+from suite.space.priors import Prior
 from suite.space.scalars import Scalar
 
 SIGMA = 0.25  # of the first generation, as a part of each range
@@ -26,10 +27,12 @@ class Outcome(NamedTuple):
     error: float | None
 
 
-def cma_es(history: Sequence[Outcome], domains: Mapping[str, Domain], seed: int) -> dict[str, Scalar]:
+def cma_es(
+    history: Sequence[Outcome], domains: Mapping[str, Domain], seed: int, priors: Mapping[str, Prior]
+) -> dict[str, Scalar]:
     """The next values, given the model's earlier trials in the order of their numbers.
 
-    The first generation is centred on the first trial.
+    The first generation is centred on the first trial, and on the priors where there are any.
     """
     rng = random.Random(seed)
     drawn = {
@@ -39,13 +42,18 @@ def cma_es(history: Sequence[Outcome], domains: Mapping[str, Domain], seed: int)
     }
     axes = {name: domain for name, domain in domains.items() if name not in drawn}
     if axes:
-        point = _distribution(history, axes, seed).ask()
+        point = _distribution(history, axes, seed, priors).ask()
         drawn |= {name: value_at(axes[name], float(u)) for name, u in zip(axes, point, strict=True)}
     return {name: drawn[name] for name in domains}
 
 
-def _distribution(history: Sequence[Outcome], axes: Mapping[str, Domain], seed: int) -> CMA:
+def _distribution(
+    history: Sequence[Outcome], axes: Mapping[str, Domain], seed: int, priors: Mapping[str, Prior]
+) -> CMA:
     start = _point(history[0], axes) if history else np.full(len(axes), 0.5)
+    for index, (name, domain) in enumerate(axes.items()):
+        if name in priors:
+            start[index] = position(domain, priors[name].value)
     bounds = np.tile([0.0, 1.0], (len(axes), 1))
     optimizer = CMA(mean=start, sigma=SIGMA, bounds=bounds, seed=seed)
     size = optimizer.population_size

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
+from suite.sampling.beliefs import drawn_towards, fading
 from suite.sampling.cma_es import Outcome, cma_es
 from suite.sampling.optuna_samplers import Proposal, ask_optuna
 from suite.sampling.quasi_random import quasi_random
-from suite.space.domains import Domain
+from suite.space.domains import Choice, Domain
+from suite.space.priors import Prior
 
 
 def propose(
@@ -21,6 +23,7 @@ def propose(
     number: int,
     startup_trials: int,
     objectives: int = 1,
+    priors: Mapping[str, Prior] | None = None,
 ) -> Proposal:
     """Values for `domains`.
 
@@ -32,16 +35,22 @@ def propose(
         number: of the trial that is proposed.
         startup_trials: how many trials are random before a sampler that learns takes over.
         objectives: how many values a complete trial has.
+        priors: of some of the domains; what they change depends on the sampler, see `beliefs`.
     """
     if not domains:
         return Proposal({}, {})
     state = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    priors = priors or {}
+    weight = 1.0 if sampler == "random" else fading(len(history), startup_trials)
     match sampler:
         case "quasi-random":
-            return Proposal(quasi_random(domains, seed, len(history)), {})
+            return Proposal(quasi_random(domains, seed, len(history), priors), {})
         case "cma-es":
-            return Proposal(cma_es([_outcome(trial) for trial in history], domains, state), {})
-    return ask_optuna(
+            params = cma_es([_outcome(trial) for trial in history], domains, state, priors)
+            # Choices alone: the distribution of the numbers has begun at their priors.
+            chosen = {name: prior for name, prior in priors.items() if isinstance(domains[name], Choice)}
+            return Proposal(drawn_towards(params, domains, chosen, state, weight), {})
+    proposal = ask_optuna(
         history,
         domains,
         sampler=sampler,
@@ -49,6 +58,7 @@ def propose(
         startup_trials=startup_trials,
         objectives=objectives,
     )
+    return Proposal(drawn_towards(proposal.params, domains, priors, state, weight), proposal.attributes)
 
 
 def startup_trials(trials_per_model: int) -> int:

@@ -152,7 +152,8 @@ def _domain(model: ModelSpace, name: str, domain: Domain) -> str:
         for other, values in model.conditions.get(name, {}).items()
     )
     when = " and ".join(conditions)
-    return f"{domain} when {when}" if when else str(domain)
+    belief = f", {model.priors[name]}" if name in model.priors else ""
+    return f"{domain}{belief} when {when}" if when else f"{domain}{belief}"
 
 
 def _resolved(
@@ -179,16 +180,17 @@ def _examples(space: SearchSpace, model: ModelSpace, entry: "ModelEntry", sample
     from suite.models import parameter_count
 
     rng = random.Random(space.search.seed)
-    drawn = [dict(model.first)]
+    drawn = [dict(point) for point in model.starts]
     if model.size() > 1:
         drawn += [
             model.active({name: domain.sample(rng) for name, domain in model.domains.items()})
             for _ in range(samples - 1)
         ]
-    for index, params in enumerate(drawn):
+    marks = [" (tried first)", *[" (tried next)"] * len(model.more_starts), *[""] * samples]
+    for mark, params in zip(marks, drawn, strict=False):
         config, _ = space.resolve(model.key, params)
         with torch.device("meta"):  # shapes without memory or initial values
             count = parameter_count(entry.build(config))
         values = ", ".join(f"{name} {shown(value)}" for name, value in params.items()) or "nothing searched"
-        table.add_row(Text(values + (" (tried first)" if index == 0 else "")), f"{count:,}")
+        table.add_row(Text(values + mark), f"{count:,}")
     return table

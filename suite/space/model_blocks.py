@@ -16,6 +16,8 @@ from suite.space.conditions import KEY, active_names, check_no_circle, read_cond
 from suite.space.domains import Choice, Constant, Domain
 from suite.space.model_space import ModelSpace, train_config
 from suite.space.node import TRAIN_NAMES, Node
+from suite.space.priors import KEYS as PRIOR_KEYS
+from suite.space.priors import read_prior, read_starts
 from suite.space.probes import trial_points
 from suite.space.scalars import Scalar, shown
 from suite.space.values import as_field, field_types, parse_domain
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from suite.models import ModelEntry
 
 RECIPES = ("common", "published")
+STARTS = "first"  # of a block: more configurations to start from
 
 
 def read_models(
@@ -73,18 +76,22 @@ class _ModelReader:
         self.ablation = ablation
         model_types = field_types(entry.config)
         self.types = {**field_types(TrainConfig), **model_types, "recipe": Literal[RECIPES]}
-        own = block.mapping() if ablation is None else ablation.reference
+        own = dict(block.mapping() if ablation is None else ablation.reference)
+        self.starts = own.pop(STARTS, None) if ablation is None else None
         factors = {} if ablation is None else ablation.factors
         for name, node in (*own.items(), *factors.items()):
             if name not in self.types:
-                node.unknown(f"parameter of {entry.key}", name, (*model_types, "recipe", *TRAIN_NAMES))
+                node.unknown(
+                    f"parameter of {entry.key}", name, (*model_types, "recipe", STARTS, *TRAIN_NAMES)
+                )
         self.nodes = {**shared, **own}
         self.recipes = self._recipes()
 
     def read(self) -> ModelSpace:
         domains: dict[str, Domain] = {}
         constants: dict[str, Scalar] = {}
-        conditions = self._take_conditions()
+        conditions = {name: found[KEY] for name, found in self._take((KEY,)).items()}
+        priors = self._take(PRIOR_KEYS)
         for name, node in self.nodes.items():
             domain = self._domain(name, node)
             if isinstance(domain, Constant):
@@ -97,7 +104,7 @@ class _ModelReader:
             domains, first = self._factors(self.ablation, domains, constants, published)
         self.conditions = {name: read_condition(name, node, domains) for name, node in conditions.items()}
         check_no_circle(self.conditions, conditions)
-        first = self._existing(domains, first)
+        everywhere, first = first, self._existing(domains, first)
         self._try({**constants, **first})
         space = ModelSpace(
             key=self.entry.key,
@@ -109,6 +116,8 @@ class _ModelReader:
             published=published,
             defaults=self.entry.config(**self._of_model({**constants, **first})),
             conditions=self.conditions,
+            priors={name: read_prior(name, entries, domains[name]) for name, entries in priors.items()},
+            more_starts=self._more_starts(everywhere, domains, constants),
         )
         for point in trial_points(domains, first):
             params = self._existing(domains, point)
@@ -116,15 +125,38 @@ class _ModelReader:
         self._note_epochs()
         return space
 
-    def _take_conditions(self) -> dict[str, Node]:
-        """The conditions of searched parameters, taken out of their nodes."""
-        found = {}
+    def _take(self, keys: Collection[str]) -> dict[str, dict[str, Node]]:
+        """What stands under some keys beside the domains of parameters, taken out of their nodes."""
+        found: dict[str, dict[str, Node]] = {}
         for name, node in self.nodes.items():
-            if isinstance(node.value, dict) and KEY in node.value:
-                entries = dict(node.value)
-                found[name] = entries.pop(KEY)
-                self.nodes[name] = Node(entries, node.where, node.path)
+            if isinstance(node.value, dict) and (taken := {k: n for k, n in node.value.items() if k in keys}):
+                found[name] = taken
+                kept = {key: entry for key, entry in node.value.items() if key not in keys}
+                self.nodes[name] = Node(kept, node.where, node.path)
         return found
+
+    def _more_starts(
+        self,
+        first: Mapping[str, Scalar],
+        domains: Mapping[str, Domain],
+        constants: Mapping[str, Scalar],
+    ) -> tuple[dict[str, Scalar], ...]:
+        """The starting points after the published configuration, `first`, each a configuration of its own."""
+        starts = [self._existing(domains, first)]
+        for node, values in read_starts(self.starts, first, domains, constants):
+            point = self._existing(domains, values)
+            for name in node.mapping():
+                if name not in point:
+                    node.mapping()[name].fail(f"{name} does not exist with the other values of this entry")
+            if point in starts:
+                which = "the published configuration" if point == starts[0] else "an entry before"
+                node.fail(f"the same as {which}")
+            self._try({**constants, **point}, set(node.mapping()))
+            starts.append(point)
+        if number := len(starts) - 1:
+            points = "1 more starting point" if number == 1 else f"{number} more starting points"
+            self.notes.append(f"{self.entry.key}: the published configuration is followed by {points}")
+        return tuple(starts[1:])
 
     def _existing(self, domains: Mapping[str, Domain], params: Mapping[str, Scalar]) -> dict[str, Scalar]:
         names = active_names(domains, self.conditions, params)

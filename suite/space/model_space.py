@@ -8,6 +8,7 @@ from typing import Any
 from crystalformer.training.config import TrainConfig
 from suite.space.conditions import Conditions, active_names
 from suite.space.domains import Domain
+from suite.space.priors import Prior
 from suite.space.scalars import Scalar
 from suite.space.values import as_field, field_types
 
@@ -27,6 +28,7 @@ class ModelSpace:
         first: the configuration tried first, for the searched parameters.
         published: the published value of every parameter; one that depends on the epochs may be None.
         defaults: the model's configuration with the constants and the first values.
+        priors: of searched parameters that have one.
         more_starts: the configurations that are tried next, before the sampler is asked.
     """
 
@@ -39,6 +41,7 @@ class ModelSpace:
     published: Mapping[str, Scalar]
     defaults: Any
     conditions: Conditions = field(default_factory=dict)
+    priors: Mapping[str, Prior] = field(default_factory=dict)
     more_starts: tuple[Mapping[str, Scalar], ...] = ()
 
     @property

@@ -114,6 +114,11 @@ def check_combination(
                         f"finitely many values for a grid, but models.{key}.{name} is {domain}: "
                         "give it a step or choices",
                     )
+            if model.priors or model.more_starts:
+                what = "prior" if model.priors else "first"
+                refuse(
+                    "sampler", f"no {what} in models.{key} for a grid, which trains every combination once"
+                )
     if search.sampler == "ablate" and search.scheduler != "none":
         refuse("scheduler", "none for an ablation, whose runs are only comparable at full length")
 

@@ -33,7 +33,7 @@ __all__ = [
     "load_space",
 ]
 
-AUTO = 0  # trials: as many as there are models, which are read later
+AUTO = 0  # trials: the starting points of the models, which are read later
 
 
 @dataclass(frozen=True)
@@ -152,11 +152,13 @@ def load_space(
     check_combination(search_node, search, objective, spaces)
     if budget.trials is None and not search.listed:
         blocks["budget"].fail(f"missing key 'trials'; required with the sampler {search.sampler}")
+    least = _starting_trials(spaces)
     if budget.trials == AUTO:
-        budget = replace(budget, trials=len(spaces))
-    if budget.trials is not None and budget.trials < len(spaces):
+        budget = replace(budget, trials=least)
+    if budget.trials is not None and budget.trials < least:
+        more = " and the starting points after it" if least > len(spaces) else ""
         blocks["budget"].mapping()["trials"].fail(
-            f"expected at least {len(spaces)}, one for the published configuration of each model, "
+            f"expected at least {least}, one for the published configuration of each model{more}, "
             f"got {budget.trials}"
         )
     return SearchSpace(
@@ -189,6 +191,13 @@ def _budget(node: Node) -> BudgetSpec:
         hours=hours.get("hours"),
         gpu_hours=hours.get("gpu_hours"),
         total_epochs=given["total_epochs"].whole(at_least=1) if "total_epochs" in given else None,
+    )
+
+
+def _starting_trials(models: Mapping[str, ModelSpace]) -> int:
+    """Trials until each model has had its starting points; models take turns."""
+    return max(
+        (len(space.starts) - 1) * len(models) + place for place, space in enumerate(models.values(), start=1)
     )
 
 
@@ -255,6 +264,12 @@ def _content(
                 "domains": {name: domain.plain() for name, domain in space.domains.items()},
                 **({"conditions": space.conditions} if space.conditions else {}),
                 "first": dict(space.first),
+                **({"starts": [dict(point) for point in space.more_starts]} if space.more_starts else {}),
+                **(
+                    {"priors": {name: prior.plain() for name, prior in space.priors.items()}}
+                    if space.priors
+                    else {}
+                ),
                 "resolved": {
                     part: asdict(config)
                     for part, config in zip(

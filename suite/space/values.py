@@ -11,6 +11,7 @@ from suite.space.node import suggestion
 from suite.space.scalars import is_number, shown
 
 DOMAIN_KEYS = ("int", "float", "choices", "step", "log")
+BESIDE_DOMAIN = ("when", "prior", "strength")  # of the same mapping, read elsewhere
 
 _TYPE_NAMES = {
     int: "a whole number",
@@ -36,7 +37,7 @@ def parse_domain(value: Any) -> Constant | Domain:
         return Constant(value)
     for key in value:
         if key not in DOMAIN_KEYS:
-            raise ValueError(f"unknown key '{key}'{suggestion(str(key), DOMAIN_KEYS)}")
+            raise ValueError(f"unknown key '{key}'{suggestion(str(key), DOMAIN_KEYS + BESIDE_DOMAIN)}")
     kinds = [kind for kind in ("int", "float", "choices") if kind in value]
     if len(kinds) != 1:
         got = " and ".join(kinds or value) or "an empty mapping"
