@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -23,12 +24,16 @@ PORTION = 512  # rows of which the products are summed at a time, for a weight's
 class Linear(nn.Linear):
     """`nn.Linear` on `linear`."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Float[Tensor, "*rows n_in"]) -> Float[Tensor, "*rows n_out"]:
         """(..., in_features) -> (..., out_features)."""
         return linear(input, self.weight, self.bias)
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def linear(
+    x: Float[Tensor, "*rows n_in"],
+    weight: Float[Tensor, "n_out n_in"],
+    bias: Float[Tensor, " n_out"] | None = None,
+) -> Float[Tensor, "*rows n_out"]:
     """x W^T + b, as `torch.nn.functional.linear`; on the fast way it can be differentiated once.
 
     Args:
@@ -45,7 +50,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return _Linear.apply(rows, weight, bias).view(*x.shape[:-1], len(weight))
 
 
-def product(x: Tensor, y: Tensor) -> Tensor:
+def product(x: Float[Tensor, "n k"], y: Float[Tensor, "m k"]) -> Float[Tensor, "n m"]:
     """x y^T of (n, k) and (m, k), for code that has its own backward pass: it cannot be differentiated."""
     fast = _fast_product(x, y)
     with torch.no_grad():

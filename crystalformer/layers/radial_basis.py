@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 
@@ -37,7 +38,7 @@ class GaussianBasis:
         """Standard deviation of every Gaussian, and the spacing of the centres, in Å."""
         return self.r_max / self.size
 
-    def __call__(self, distance: Tensor) -> Tensor:
+    def __call__(self, distance: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows K"]:
         """b(r) of distances in Å: shape (...) gives (..., K)."""
         k = torch.arange(1, self.size + 1, dtype=distance.dtype, device=distance.device)
         offset = distance.unsqueeze(-1) / self.width - k

@@ -5,10 +5,11 @@ range lengths says all. Every result is added up in a fixed order: the same inpu
 """
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
-def segment_ids(sizes: Tensor, rows: int | None = None) -> Tensor:
+def segment_ids(sizes: Int[Tensor, " segments"], rows: int | None = None) -> Int[Tensor, " rows"]:
     """Segment each row belongs to: sizes [2, 3] give [0, 0, 1, 1, 1]; shape (sum of sizes,).
 
     `rows` is the sum of the sizes where it is known. Without it the host waits for the device to tell it.
@@ -16,12 +17,14 @@ def segment_ids(sizes: Tensor, rows: int | None = None) -> Tensor:
     return torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes, output_size=rows)
 
 
-def segment_offsets(sizes: Tensor) -> Tensor:
+def segment_offsets(sizes: Int[Tensor, " segments"]) -> Int[Tensor, " segments+1"]:
     """First row of each segment and the end of the last: sizes [2, 3] give [0, 2, 5]."""
     return torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
 
 
-def segment_sum(values: Tensor, sizes: Tensor) -> Tensor:
+def segment_sum(
+    values: Float[Tensor, "rows ..."], sizes: Int[Tensor, " segments"]
+) -> Float[Tensor, "segments ..."]:
     """Sum of the rows of each segment.
 
     Args:
@@ -49,7 +52,9 @@ def _ordered_sum(values: Tensor, sizes: Tensor) -> Tensor:
     return torch.segment_reduce(values, "sum", lengths=sizes, axis=0, initial=0.0, unsafe=True)
 
 
-def segment_mean(values: Tensor, sizes: Tensor, checked: bool = False) -> Tensor:
+def segment_mean(
+    values: Float[Tensor, "rows ..."], sizes: Int[Tensor, " segments"], checked: bool = False
+) -> Float[Tensor, "segments ..."]:
     """Mean of the rows of each segment; arguments and errors as for `segment_sum`. No segment may be empty.
 
     Sizes that are `checked` are taken as they are: the host need not wait for the device to tell them.

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -44,7 +45,7 @@ class AngularBasis:
     size: int
     width: float
 
-    def __call__(self, cosine: Tensor) -> Tensor:
+    def __call__(self, cosine: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows size"]:
         """b(c): shape (...) gives (..., D)."""
         near, within, constant = self.factors(cosine)
         values = near[..., :, None] * within[..., None, :] * constant
@@ -98,7 +99,13 @@ class FramedAttention(Attention):
         self.c_dist, self.c_angle = config.c_dist, config.c_angle
         self.angle_encoding = nn.Parameter(torch.empty(3, config.heads, config.head_width, self.basis.size))
 
-    def mix_heads(self, q: Tensor, k: Tensor, v: Tensor, geometry: Geometry) -> Tensor:
+    def mix_heads(
+        self,
+        q: Float[Tensor, "atoms heads d_K"],
+        k: Float[Tensor, "atoms heads d_K"],
+        v: Float[Tensor, "atoms heads d_K"],
+        geometry: Geometry,
+    ) -> Float[Tensor, "atoms heads d_K"]:
         images, directions = geometry.images, geometry.directions
         a = self.decay(q)
         averaged_v, averaged_b = self.attend(q, k, v, a, images)
@@ -132,7 +139,13 @@ def choose_average(kernel: str) -> Average:
     return average
 
 
-def attention_weights(q: Tensor, k: Tensor, a: Tensor, images: ImageList, directions: Directions) -> Tensor:
+def attention_weights(
+    q: Float[Tensor, "atoms heads d_K"],
+    k: Float[Tensor, "atoms heads d_K"],
+    a: Float[Tensor, "atoms heads"],
+    images: ImageList,
+    directions: Directions,
+) -> Float[Tensor, "images heads"]:
     """log p_im of every image, (images, heads); arguments as for `attend`. -inf outside the box of a head."""
     query = directions.query
     sizes = images.sizes.tolist()

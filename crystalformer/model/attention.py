@@ -18,6 +18,7 @@ pair of atoms, and alpha and beta never have to exist. O and B come from one of 
 from abc import ABC, abstractmethod
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from crystalformer.model.config import CrystalformerConfig
@@ -55,21 +56,27 @@ class Attention(nn.Module, ABC):
             self.register_parameter("value_encoding", None)
         self.output = nn.Linear(config.width, config.width)
 
-    def calibrate(self, x: Tensor) -> None:
+    def calibrate(self, x: Float[Tensor, "atoms width"]) -> None:
         """Sets m and s of sigma from atom features (atoms, width)."""
         self.decay.calibrate(self._heads(self.query(x)))
 
-    def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
+    def forward(self, x: Float[Tensor, "atoms width"], geometry: Geometry) -> Float[Tensor, "atoms width"]:
         """Atom features (atoms, width) to features of the same shape."""
         return self.output(self.mix(x, geometry).flatten(1))
 
-    def mix(self, x: Tensor, geometry: Geometry) -> Tensor:
+    def mix(self, x: Float[Tensor, "atoms width"], geometry: Geometry) -> Float[Tensor, "atoms heads d_K"]:
         """y_i, before the output projection; (atoms, heads, head width)."""
         q, k, v = (self._heads(project(x)) for project in (self.query, self.key, self.value))
         return self.mix_heads(q, k, v, geometry)
 
     @abstractmethod
-    def mix_heads(self, q: Tensor, k: Tensor, v: Tensor, geometry: Geometry) -> Tensor:
+    def mix_heads(
+        self,
+        q: Float[Tensor, "atoms heads d_K"],
+        k: Float[Tensor, "atoms heads d_K"],
+        v: Float[Tensor, "atoms heads d_K"],
+        geometry: Geometry,
+    ) -> Float[Tensor, "atoms heads d_K"]:
         """y_i from queries, keys and values; all (atoms, heads, head width)."""
 
     def _heads(self, features: Tensor) -> Tensor:
@@ -82,12 +89,22 @@ class InfinitelyConnectedAttention(Attention):
     def __init__(self, config: CrystalformerConfig) -> None:
         super().__init__(config, config.value_basis)
 
-    def mix_heads(self, q: Tensor, k: Tensor, v: Tensor, geometry: Geometry) -> Tensor:
+    def mix_heads(
+        self,
+        q: Float[Tensor, "atoms heads d_K"],
+        k: Float[Tensor, "atoms heads d_K"],
+        v: Float[Tensor, "atoms heads d_K"],
+        geometry: Geometry,
+    ) -> Float[Tensor, "atoms heads d_K"]:
         averaged_v, averaged_b = self.attend(q, k, v, self.decay(q), geometry.images)
         return add_encoding(averaged_v, averaged_b, self.value_encoding)
 
 
-def add_encoding(averaged_v: Tensor, averaged_b: Tensor | None, value_encoding: Tensor | None) -> Tensor:
+def add_encoding(
+    averaged_v: Float[Tensor, "atoms heads d_K"],
+    averaged_b: Float[Tensor, "atoms heads K"] | None,
+    value_encoding: Float[Tensor, "heads d_K K"] | None,
+) -> Float[Tensor, "atoms heads d_K"]:
     """O_i + W B_i of O (atoms, heads, head width), B (atoms, heads, K) and W (heads, head width, K)."""
     if averaged_b is None or value_encoding is None:
         return averaged_v

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional, init
 
@@ -41,11 +42,11 @@ class Block(nn.Module):
         self.norm_after_feed_forward = _norm(config.width, after)
         initialise_block(self, config.num_layers)
 
-    def calibrate(self, x: Tensor) -> None:
+    def calibrate(self, x: Float[Tensor, "atoms width"]) -> None:
         """Sets m and s of sigma from the atom features (atoms, width) that enter the block."""
         self.attention.calibrate(self.norm_before_attention(x))
 
-    def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
+    def forward(self, x: Float[Tensor, "atoms width"], geometry: Geometry) -> Float[Tensor, "atoms width"]:
         """Atom features (atoms, width) to features of the same shape."""
         x = self.norm_after_attention(x + self.attention(self.norm_before_attention(x), geometry))
         hidden = functional.relu(self.expand(self.norm_before_feed_forward(x)))

@@ -1,6 +1,7 @@
 """`Crystalformer`: numbers of a crystal from its atoms and lattice."""
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from crystalformer.data.batch import CrystalBatch
@@ -60,7 +61,7 @@ class Crystalformer(nn.Module):
             block.calibrate(x)
             x = block(x, geometry)
 
-    def forward(self, batch: CrystalBatch) -> Tensor:
+    def forward(self, batch: CrystalBatch) -> Float[Tensor, "crystals targets"]:
         """Predicts a batch.
 
         Returns:
@@ -102,7 +103,7 @@ class Crystalformer(nn.Module):
                 "call calibrate(batch) with the first training batch, or load the weights of a trained model"
             )
 
-    def embed(self, batch: CrystalBatch) -> Tensor:
+    def embed(self, batch: CrystalBatch) -> Float[Tensor, "atoms width"]:
         """Features (atoms, width): the row of the atom's element.
 
         Of a mixed site it is the sum of its elements' rows times their shares; a vacancy adds nothing.

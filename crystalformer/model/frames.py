@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from crystalformer.layers.segments import segment_ids, segment_offsets, segment_sum
@@ -52,24 +53,26 @@ class Directions:
     | `rank` | (images,) int64 | - | place in the order that decides between equals, increasing |
     """
 
-    query: Tensor
-    pair: Tensor
-    counts: Tensor
-    unit: Tensor
-    rank: Tensor
+    query: Int[Tensor, " images"]
+    pair: Int[Tensor, " images"]
+    counts: Int[Tensor, " atoms"]
+    unit: Float[Tensor, "images 3"]
+    rank: Int[Tensor, " images"]
 
     @cached_property
-    def by_rank(self) -> Tensor:
+    def by_rank(self) -> Int[Tensor, " images"]:
         """(images,) int64: the image at each place of the order."""
         return self.rank.argsort()
 
     @cached_property
-    def present(self) -> Tensor:
+    def present(self) -> Bool[Tensor, " images"]:
         """(images,) bool: whether the image has a direction."""
         return self.unit.detach().abs().amax(1) > 0
 
 
-def list_directions(positions: Tensor, lattices: Tensor, images: ImageList) -> Directions:
+def list_directions(
+    positions: Float[Tensor, "atoms 3"], lattices: Float[Tensor, "crystals 3 3"], images: ImageList
+) -> Directions:
     """Directions of the images of a batch, differentiable in positions (atoms, 3) and lattices, both in Å.
 
     Raises:
@@ -103,7 +106,9 @@ def list_directions(positions: Tensor, lattices: Tensor, images: ImageList) -> D
 
 
 @torch.no_grad()
-def max_frames(log_weights: Tensor, directions: Directions) -> Tensor:
+def max_frames(
+    log_weights: Float[Tensor, "images heads"], directions: Directions
+) -> Float[Tensor, "atoms heads 3 3"]:
     """Max frames from log w (images, heads), -inf where w = 0; (atoms, heads, 3 axes, 3)."""
     unit = directions.unit
     log_weights = log_weights.masked_fill(~directions.present[:, None], -math.inf)
@@ -117,7 +122,9 @@ def max_frames(log_weights: Tensor, directions: Directions) -> Tensor:
 
 
 @torch.no_grad()
-def weighted_pca_frames(log_weights: Tensor, directions: Directions) -> Tensor:
+def weighted_pca_frames(
+    log_weights: Float[Tensor, "images heads"], directions: Directions
+) -> Float[Tensor, "atoms heads 3 3"]:
     """Weighted-PCA frames from log w (images, heads), -inf where w = 0; (atoms, heads, 3 axes, 3)."""
     unit, query = directions.unit, directions.query
     guide = max_frames(log_weights, directions)

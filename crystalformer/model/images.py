@@ -27,6 +27,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from crystalformer.data.images_by_key import ImagesByKey, sort_by_key
@@ -60,12 +61,12 @@ class ImageList:
     `keyed` is what `by_key` gives, where it is known beforehand.
     """
 
-    sizes: Tensor
-    offsets: Tensor
-    key: Tensor
-    cell: Tensor | None
-    distance: Tensor
-    reach: Tensor | None
+    sizes: Int[Tensor, " crystals"]
+    offsets: Int[Tensor, " boundaries"]
+    key: Int[Tensor, " images"]
+    cell: Int[Tensor, "images 3"] | None
+    distance: Float[Tensor, " images"]
+    reach: Float[Tensor, " images"] | None
     sigma_max: float
     basis: GaussianBasis | None
     keyed: ImagesByKey | None = None
@@ -76,12 +77,12 @@ class ImageList:
         return self.keyed or sort_by_key(self.key, self.offsets)
 
     @cached_property
-    def crystal_offsets(self) -> Tensor:
+    def crystal_offsets(self) -> Int[Tensor, " boundaries"]:
         """(crystals + 1,) int64: the first atom of each crystal."""
         return segment_offsets(self.sizes)
 
     @cached_property
-    def pair_sizes(self) -> Tensor:
+    def pair_sizes(self) -> Int[Tensor, " pairs"]:
         """(pairs,) int64: images of each pair (i, j) of atoms of a crystal; pairs sorted by (i, j)."""
         query = segment_ids(self.offsets.diff())
         crystal = segment_ids(self.sizes)[query]
@@ -103,9 +104,9 @@ class ImageList:
 
 
 def list_images(
-    positions: Tensor,
-    lattices: Tensor,
-    sizes: Tensor,
+    positions: Float[Tensor, "atoms 3"],
+    lattices: Float[Tensor, "crystals 3 3"],
+    sizes: Int[Tensor, " crystals"],
     lattice_range: int | str,
     sigma_max: float,
     basis: GaussianBasis | None = None,
@@ -158,9 +159,9 @@ def list_images(
 
 
 def list_images_within(
-    positions: Tensor,
-    lattices: Tensor,
-    sizes: Tensor,
+    positions: Float[Tensor, "atoms 3"],
+    lattices: Float[Tensor, "crystals 3 3"],
+    sizes: Int[Tensor, " crystals"],
     radius: float,
     sigma_max: float,
     basis: GaussianBasis | None = None,
@@ -239,7 +240,7 @@ def _listed(positions: Tensor, lattice: Tensor, box: Tensor, inner: Tensor, sigm
     return torch.cat(listed)
 
 
-def box_cutoff(a: Tensor) -> Tensor:
+def box_cutoff(a: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
     """3.5 sigma + 0.01 Å of decay rates a = -1 / (2 sigma^2); infinite where a = 0. Carries no gradient."""
     return CUTOFF_SIGMAS * (2 * a.detach().abs()).rsqrt() + CUTOFF_MARGIN
 

@@ -17,6 +17,7 @@ alpha_ij) v_j.
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from crystalformer.model.attention import Attention, add_encoding
@@ -27,7 +28,13 @@ from crystalformer.model.waves import Waves, WaveTile
 SMALLEST_SUM = 1e-6
 
 
-def attend_reciprocal(q: Tensor, k: Tensor, v: Tensor, variance: Tensor, waves: Waves) -> Tensor:
+def attend_reciprocal(
+    q: Float[Tensor, "atoms heads d_K"],
+    k: Float[Tensor, "atoms heads d_K"],
+    v: Float[Tensor, "atoms heads d_K"],
+    variance: Float[Tensor, "atoms heads"],
+    waves: Waves,
+) -> Float[Tensor, "atoms heads d_K"]:
     """One softmax over the atoms of the unit cell for each atom, in each head.
 
     Args:
@@ -62,7 +69,13 @@ class ReciprocalAttention(Attention):
         super().__init__(config, value_basis=0)
         self.rb0 = config.rb0
 
-    def mix_heads(self, q: Tensor, k: Tensor, v: Tensor, geometry: Geometry) -> Tensor:
+    def mix_heads(
+        self,
+        q: Float[Tensor, "atoms heads d_K"],
+        k: Float[Tensor, "atoms heads d_K"],
+        v: Float[Tensor, "atoms heads d_K"],
+        geometry: Geometry,
+    ) -> Float[Tensor, "atoms heads d_K"]:
         return attend_reciprocal(q, k, v, self.rb0**2 * self.decay.rho(q), geometry.waves)
 
 
@@ -77,7 +90,13 @@ class DualSpaceAttention(Attention):
         super().__init__(config, config.value_basis)
         self.rb0 = config.rb0
 
-    def mix_heads(self, q: Tensor, k: Tensor, v: Tensor, geometry: Geometry) -> Tensor:
+    def mix_heads(
+        self,
+        q: Float[Tensor, "atoms heads d_K"],
+        k: Float[Tensor, "atoms heads d_K"],
+        v: Float[Tensor, "atoms heads d_K"],
+        geometry: Geometry,
+    ) -> Float[Tensor, "atoms heads d_K"]:
         half = self.heads // 2
         a = self.decay(q)[:, :half]
         averaged_v, averaged_b = self.attend(q[:, :half], k[:, :half], v[:, :half], a, geometry.images)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,14 +25,14 @@ class Decay(nn.Module, ABC):
         """Whether the statistics of the first training batch are known, where they are used."""
         return True
 
-    def calibrate(self, q: Tensor) -> None:
+    def calibrate(self, q: Float[Tensor, "atoms heads d_K"]) -> None:
         """Sets what is taken from the queries (atoms, heads, head width) of the first training batch."""
 
     @abstractmethod
-    def rho(self, q: Tensor) -> Tensor:
+    def rho(self, q: Float[Tensor, "atoms heads d_K"]) -> Float[Tensor, "atoms heads"]:
         """rho_ih of queries (atoms, heads, head width), above 0; shape (atoms, heads)."""
 
-    def forward(self, q: Tensor) -> Tensor:
+    def forward(self, q: Float[Tensor, "atoms heads d_K"]) -> Float[Tensor, "atoms heads"]:
         """a_ih = -1 / (2 sigma_ih^2) in 1/Å^2, so that phi = a r^2; shape (atoms, heads)."""
         return self.rho(q) * (-0.5 / self.r0**2)
 
@@ -39,7 +40,7 @@ class Decay(nn.Module, ABC):
 class FixedDecay(Decay):
     """sigma_i = r0 for every atom and head: rho = 1, without parameters. An ablation."""
 
-    def rho(self, q: Tensor) -> Tensor:
+    def rho(self, q: Float[Tensor, "atoms heads d_K"]) -> Float[Tensor, "atoms heads"]:
         return q.new_ones(q.shape[:2])
 
 
@@ -54,10 +55,10 @@ class UnnormalisedDecay(Decay):
         self.weight = nn.Parameter(torch.empty(heads, head_width))  # w
         self.a, self.b = a, b
 
-    def rho(self, q: Tensor) -> Tensor:
+    def rho(self, q: Float[Tensor, "atoms heads d_K"]) -> Float[Tensor, "atoms heads"]:
         return (1 - self.b) * functional.elu(self.a * self.argument(q) / (1 - self.b)) + 1
 
-    def argument(self, q: Tensor) -> Tensor:
+    def argument(self, q: Float[Tensor, "atoms heads d_K"]) -> Float[Tensor, "atoms heads"]:
         """What rho is a function of, (atoms, heads)."""
         return torch.einsum("ahd,hd->ah", q, self.weight)
 
@@ -88,7 +89,7 @@ class DecayRate(UnnormalisedDecay):
         return bool(self.std.isfinite())
 
     @torch.no_grad()
-    def calibrate(self, q: Tensor) -> None:
+    def calibrate(self, q: Float[Tensor, "atoms heads d_K"]) -> None:
         """Sets m and s.
 
         Raises:
@@ -100,7 +101,7 @@ class DecayRate(UnnormalisedDecay):
         self.mean.copy_(values.mean())
         self.std.copy_(values.std())
 
-    def argument(self, q: Tensor) -> Tensor:
+    def argument(self, q: Float[Tensor, "atoms heads d_K"]) -> Float[Tensor, "atoms heads"]:
         return (super().argument(q) - self.mean) / self.std
 
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from crystalformer.layers.segments import segment_ids, segment_offsets
@@ -35,10 +36,10 @@ class WaveTile:
     | `absent` | (C, 1, 1, N) bool | - | True for padding |
     """
 
-    weight: Tensor
-    squared: Tensor
-    phases: Tensor
-    absent: Tensor
+    weight: Float[Tensor, " M"]
+    squared: Float[Tensor, "C M"]
+    phases: Float[Tensor, "C N 2*M"]
+    absent: Bool[Tensor, "C 1 1 N"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,12 @@ class Waves:
         return torch.cat([part.flatten(0, 1) for part in parts]).index_select(0, self.slots)
 
 
-def list_waves(positions: Tensor, lattices: Tensor, sizes: Tensor, reciprocal_range: int) -> Waves:
+def list_waves(
+    positions: Float[Tensor, "atoms 3"],
+    lattices: Float[Tensor, "crystals 3 3"],
+    sizes: Int[Tensor, " crystals"],
+    reciprocal_range: int,
+) -> Waves:
     """All waves with |m_d| <= `reciprocal_range` of the crystals of a batch.
 
     Differentiable in positions and lattices.

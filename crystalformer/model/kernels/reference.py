@@ -6,13 +6,20 @@ Distances, and with them positions and lattices, may be differentiated, too.
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from crystalformer.model.images import ImageList, box_cutoff
 from crystalformer.model.tiles import Tile
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, a: Tensor, images: ImageList) -> tuple[Tensor, Tensor | None]:
+def attend(
+    q: Float[Tensor, "atoms heads d_K"],
+    k: Float[Tensor, "atoms heads d_K"],
+    v: Float[Tensor, "atoms heads d_K"],
+    a: Float[Tensor, "atoms heads"],
+    images: ImageList,
+) -> tuple[Float[Tensor, "atoms heads d_K"], Float[Tensor, "atoms heads K"] | None]:
     """One softmax over the images of each atom, in each head.
 
     Args:
