@@ -1,4 +1,4 @@
-"""Checks annotated types in the tests; jaxtyping adds the shapes. An int will do for a float, as in PEP 484."""
+"""Checks annotated types in the tests; jaxtyping adds the shapes. An int does for a float, as in PEP 484."""
 
 from beartype import BeartypeConf, beartype
 
