@@ -56,11 +56,16 @@ def _trial(traced: Traced) -> Link:
         tried, retrained = json.loads(row["config"]), record.get("config") or {}
         checks.append(Check("model settings of the trial", tried.get("model"), retrained.get("model")))
         checks.append(Check("training settings of the trial", _kept(tried), _kept(retrained)))
-    lines = (
+    lines = [
         f"{chosen['trial_id']}: {row['state']} after {row['epochs']} epochs, val MAE {chosen['val_mae']!r}",
         _why(traced, row),
-    )
-    return Link("Selected from", lines, tuple(checks))
+    ]
+    if isinstance(source := row.get("imported_from"), str):
+        earlier = traced.folder.path / "earlier" / f"{source}.json"
+        found = _digest(json.loads(earlier.read_text(encoding="utf-8"))["space"]) if earlier.is_file() else ""
+        lines.append(f"imported from an earlier search of this experiment, earlier/{source}.yaml")
+        checks.append(Check("digest of the space of the earlier search", source, found[: len(source)]))
+    return Link("Selected from", tuple(lines), tuple(checks))
 
 
 def _kept(config: dict[str, Any]) -> dict[str, Any]:
@@ -94,10 +99,14 @@ def _space(traced: Traced) -> Link:
     content = search.get("space")
     checks = []
     if content is not None:
-        found = sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-        checks.append(Check("digest of the search space", stated, found))
+        checks.append(Check("digest of the search space", stated, _digest(content)))
     command = search.get("command") or "unknown"
     return Link("Search space", (f"space.yaml, digest {stated}", f"command: {command}"), tuple(checks))
+
+
+def _digest(content: dict[str, Any]) -> str:
+    """What identifies the content of a search space."""
+    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _data(traced: Traced) -> Link:

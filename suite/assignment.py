@@ -1,6 +1,7 @@
 """`Assignment`: a trial to run, as it stands in the study."""
 
 import json
+import re
 from dataclasses import asdict, dataclass
 
 from suite.space.scalars import Scalar
@@ -17,6 +18,11 @@ class Assignment:
     model: str
     params: dict[str, Scalar]
     seed: int
+
+    @property
+    def id_number(self) -> int:
+        """The number at the end of the trial id."""
+        return int(re.findall(r"\d+$", self.trial_id)[0])
 
     def attributes(self) -> dict[str, str]:
         """What the study keeps of it."""

@@ -6,28 +6,24 @@ Everything that a later session or the report needs is here. `search.json` is wr
 trial table from the study, which is the record of the trials.
 """
 
-import json
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
+from suite.earlier_trials import import_earlier_trials
 from suite.ledger import TrialLedger, open_storage
 from suite.prepare import PreparedData
-from suite.provenance import package_version, provenance
-from suite.records import read_json, write_json, write_table, write_text
+from suite.records import write_json, write_table, write_text
+from suite.search_record import ExperimentError, difference, earlier_record, facts
 from suite.space.search_space import SearchSpace
 
 _TABLE_EVERY_S = 2.0
-
-
-class ExperimentError(ValueError):
-    """The folder belongs to another search, is damaged, or cannot be written."""
 
 
 class ExperimentBusy(RuntimeError):
@@ -61,6 +57,8 @@ class Experiment:
     def open(cls, runs: Path, space: SearchSpace, data: PreparedData, command: str, fresh: bool) -> Self:
         """Begin the experiment or go on with it.
 
+        Under a changed search space it goes on with new studies, which import the trials that fit.
+
         Args:
             runs: folder of all experiments.
             space: the checked search space.
@@ -69,7 +67,7 @@ class Experiment:
             fresh: put an earlier experiment of this name aside, as `<name>.<time>`, and begin anew.
 
         Raises:
-            ExperimentError: the folder holds another search, is damaged, or cannot be written.
+            ExperimentError: the folder holds a search over other data, is damaged, or cannot be written.
             ExperimentBusy: another process is writing it.
         """
         folder = runs.resolve() / space.name
@@ -86,11 +84,17 @@ class Experiment:
         try:
             if fresh and folder.exists():
                 os.replace(folder, folder.with_name(f"{space.name}.{datetime.now():%Y%m%d-%H%M%S}"))
-            record = earlier_record(folder, space, data) | facts(space, data, command)
+            earlier = earlier_record(folder, space, data)
             folder.mkdir(parents=True, exist_ok=True)
-            experiment = cls(folder, space, data, record, lock)
-            write_text(folder / "space.yaml", space.text)
+            experiment = cls(folder, space, data, earlier | facts(space, data, command), lock)
+            if earlier.get("space", dict(space.content)) != space.content:
+                experiment._begin_new_studies(earlier)
+            experiment.record["notes"] += [
+                ledger.beginning for ledger in experiment.ledgers.values() if ledger.beginning
+            ]
+            # Until here, a search that is broken off is one whose space is still to change.
             experiment.update(status="running", finished=None)
+            write_text(folder / "space.yaml", space.text)
             return experiment
         except (OSError, ValueError) as error:
             lock.release()
@@ -134,18 +138,43 @@ class Experiment:
         if now or time.monotonic() - self._table_written > _TABLE_EVERY_S:
             if rows := self.rows():
                 write_table(self.folder / "trials.parquet", rows)
+            else:
+                (self.folder / "trials.parquet").unlink(missing_ok=True)
             self.update()
             self._table_written = time.monotonic()
 
     def _ledger(self, target: str) -> TrialLedger:
-        several = len(self.space.data.targets) > 1
+        several, digest = len(self.space.data.targets) > 1, self.space.digest[:8]
         return TrialLedger(
             self._storage,
-            study_name=f"{self.space.name}-{target}-{self.space.digest[:8]}",
+            study_name=f"{self.space.name}-{target}-{digest}",
             space=self.space,
             prefix=f"{target}-t" if several else "t",
             searched_s=lambda: self._searching.seconds,
+            facts={
+                "experiment": self.space.name,
+                "target": target,
+                "space": digest,
+                "data": self.data.store.digest,
+                "split": self.data.splits[target].hash,
+                "epochs": self.space.budget.epochs,
+                "objective": list(self.space.objective),
+            },
         )
+
+    def _begin_new_studies(self, earlier: dict) -> None:
+        """Keep the earlier search's record and space, and import its trials into the new studies."""
+        kept = self.folder / "earlier" / str(earlier["space_digest"])[:8]
+        kept.parent.mkdir(exist_ok=True)
+        for name, suffix in (("search.json", ".json"), ("space.yaml", ".yaml")):
+            if (self.folder / name).exists():
+                write_text(kept.with_suffix(suffix), (self.folder / name).read_text(encoding="utf-8"))
+        change = difference("the search space", earlier["space"], dict(self.space.content))
+        for target, ledger in self.ledgers.items():
+            of = f" for {target}" if len(self.ledgers) > 1 else ""
+            imported = import_earlier_trials(ledger, self._storage)
+            ledger.beginning = f"the search space changed, {change}: a new study{of} has {imported}"
+        self.write_trials(now=True)
 
 
 class Stopwatch:
@@ -164,97 +193,3 @@ class Stopwatch:
 
     def stop(self) -> None:
         self._before, self._started = self.seconds, None
-
-
-def earlier_record(folder: Path, space: SearchSpace, data: PreparedData) -> dict:
-    """The record of an earlier session, or the beginning of one.
-
-    Raises:
-        ExperimentError: it cannot be read, or is that of another search.
-    """
-    path = folder / "search.json"
-    if not path.exists():
-        if folder.exists() and any(folder.iterdir()):
-            raise ExperimentError(
-                f"{folder}: holds files but no search.json: choose another --name or --fresh"
-            )
-        return {"started": _now(), "seconds": 0.0, "search_seconds": 0.0, "failures": []}
-    try:
-        record = read_json(path)
-        known = (record["name"], record["space"], record["dataset"]["digest"])
-        seconds = [float(record[key]) for key in ("seconds", "search_seconds")]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ExperimentError(
-            f"{path}: expected the record of a search, got a damaged file ({type(error).__name__}: {error}): "
-            "put the experiment aside with --fresh"
-        ) from error
-    for what, before, now in zip(
-        ("name", "the search space", "the data (digest)"),
-        known,
-        (space.name, dict(space.content), data.store.digest),
-        strict=True,
-    ):
-        if before != now:
-            raise ExperimentError(
-                f"{folder}: holds another experiment, in which {_difference(what, before, now)}: "
-                "choose another --name, or put it aside with --fresh"
-            )
-    return record | dict(zip(("seconds", "search_seconds"), seconds, strict=True))
-
-
-def _difference(where: str, before: Any, now: Any) -> str:
-    """The first place in which two JSON values differ, in words."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in sorted(before.keys() | now.keys()):
-            if before.get(key) != now.get(key):
-                inside = key if where == "the search space" else f"{where}.{key}"
-                return _difference(inside, before.get(key), now.get(key))
-    return f"{where} is {json.dumps(before)}, here {json.dumps(now)}"
-
-
-def facts(space: SearchSpace, data: PreparedData, command: str) -> dict:
-    """What `search.json` says of a search before it runs."""
-    from suite.floors import FLOORS, floor_seeds
-    from suite.models import MODELS
-
-    notes = list(space.notes)
-    notes += [
-        f"{target} has no unit: data.unit can give one" for target, unit in data.units.items() if not unit
-    ]
-    return {
-        "name": space.name,
-        "command": command,
-        "overrides": list(space.overrides),
-        "space": dict(space.content),
-        "space_digest": space.digest,
-        "suite_version": package_version("crystalformer-suite"),
-        "dataset": data.summary(),
-        "models": {key: {"label": MODELS[key].label, "paper": MODELS[key].paper} for key in space.models},
-        "budget": {
-            "trials": space.budget.trials,
-            "epochs": space.budget.epochs,
-            "hours": space.budget.hours,
-            "gpu_hours": space.budget.gpu_hours,
-            "total_epochs": space.budget.total_epochs,
-        },
-        "final": {
-            "top": space.final.top,
-            "seeds": list(space.final.seeds),
-            "epochs": space.final.epochs,
-        },
-        "floors": {
-            key: {
-                "label": floor.label,
-                "paper": floor.paper,
-                "seeds": list(floor_seeds(floor, space.final.seeds)),
-            }
-            for key, floor in FLOORS.items()
-            if space.final.floors
-        },
-        "notes": notes,
-        "provenance": provenance(),
-    }
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -15,6 +15,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -26,7 +27,7 @@ from suite.budget import Budget
 from suite.sampling.propose import propose, startup_trials
 from suite.space.scalars import Scalar
 from suite.space.search_space import ModelSpace, SearchSpace
-from suite.trial_table import trial_row
+from suite.trial_table import IMPORTED_FROM, trial_row
 from suite.turns import Turn, Turns
 
 # Workers that one trial may lose. A trial that kills its worker itself, by a crash, ends after that.
@@ -42,6 +43,10 @@ class TrialLedger:
         space: the search space.
         prefix: put before the number in trial ids, to tell the targets of one experiment apart.
         searched_s: gives the seconds searched so far, over all sessions, for the budget in hours.
+        facts: what the study is about beside the space, as JSON: kept with it, for a later study that asks.
+
+    Attributes:
+        given: all trials so far, by number.
     """
 
     def __init__(
@@ -51,8 +56,9 @@ class TrialLedger:
         space: SearchSpace,
         prefix: str = "t",
         searched_s: Callable[[], float] = lambda: 0.0,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
-        self.space = space
+        self.space, self.facts = space, dict(facts or {})
         self.study_name = study_name
         self._storage = storage
         self._study = optuna.create_study(
@@ -64,13 +70,14 @@ class TrialLedger:
         self._study_id = storage.get_study_id_from_name(study_name)
         self._prefix = prefix
         self._turns = Turns(space)
+        if self._attributes().get("facts") != self.facts:
+            self._study.set_user_attr("facts", self.facts)
         self._losses: Counter[int] = Counter()
         self.budget = Budget(space.budget, searched_s)
         for trial in self.trials():
-            epochs = max(trial.intermediate_values, default=0)
-            self.budget.note(trial.number, epochs, trial.user_attrs.get("seconds", 0.0))
-        self._given = [Assignment.read(trial.user_attrs) for trial in self.trials()]
-        self._unfinished = [self._given[t.number] for t in self.trials() if t.state == TrialState.RUNNING]
+            self._note_budget(trial)
+        self.given = [Assignment.read(trial.user_attrs) for trial in self.trials()]
+        self._unfinished = [self.given[t.number] for t in self.trials() if t.state == TrialState.RUNNING]
 
     # ------------------------------------------------------------------ what is next
 
@@ -80,22 +87,31 @@ class TrialLedger:
             return None
         if self._unfinished:
             return self._unfinished.pop(0)
-        number = len(self._given)
-        turn = self._turns.next(self._given)
+        number = len(self.given)
+        turn = self._turns.next(self.given)
         params, attributes = self._params(turn, number)
-        trial_id = f"{self._prefix}{number:04d}"
+        trial_id = f"{self._prefix}{self._free_id():04d}"
         assignment = Assignment(number, trial_id, turn.model.key, params, turn.seed)
+        self._add(assignment, state=TrialState.RUNNING, system_attrs=attributes)
+        return assignment
+
+    def _add(self, assignment: Assignment, user_attrs: Mapping[str, Any] | None = None, **known: Any) -> None:
+        """A trial of the study, with all that is known of it, in one transaction."""
+        model, params = self.space.models[assignment.model], assignment.params
         self._study.add_trial(
             create_trial(
-                state=TrialState.RUNNING,
-                params={f"{turn.model.key}/{name}": value for name, value in params.items()},
-                distributions=self._distributions(turn.model, params),
-                user_attrs=assignment.attributes(),
-                system_attrs=attributes,
+                params={f"{model.key}/{name}": value for name, value in params.items()},
+                distributions=self._distributions(model, params),
+                user_attrs={**(user_attrs or {}), **assignment.attributes()},
+                **known,
             )
         )
-        self._given.append(assignment)
-        return assignment
+        self.given.append(assignment)
+
+    def _free_id(self) -> int:
+        """The number of the next trial id: above those of all trials, of earlier studies too."""
+        own = max((trial.id_number for trial in self.given), default=-1)
+        return max(own + 1, self._attributes().get("ids_taken", 0))
 
     def used_up(self) -> str | None:
         """The budget that is used up, in words; None while there is something left."""
@@ -122,7 +138,7 @@ class TrialLedger:
 
     def work_left(self) -> bool:
         """Whether `next` would give a trial."""
-        return bool(self._unfinished) or (len(self._given) < self._turns.limit and not self.used_up())
+        return bool(self._unfinished) or (len(self.given) < self._turns.limit and not self.used_up())
 
     def _params(self, turn: Turn, number: int) -> tuple[dict[str, Scalar], dict[str, int]]:
         """Values of a trial, and what its sampler will want to know of it."""
@@ -154,6 +170,44 @@ class TrialLedger:
             return False
         self._unfinished.append(assignment)
         return True
+
+    # ------------------------------------------------------------------ what comes from earlier studies
+
+    def take_no_id_below(self, number: int) -> None:
+        """Trial ids that begin here have at least this number, in later sessions too."""
+        self._study.set_user_attr("ids_taken", number)
+
+    def adopt(self, trial: FrozenTrial, assignment: Assignment, source: str) -> None:
+        """Add a trial that ended in an earlier study, `source`, as the assignment of this one."""
+        self._add(
+            Assignment(**{**vars(assignment), "number": len(self.given)}),
+            state=trial.state,
+            values=trial.values if trial.state == TrialState.COMPLETE else None,
+            user_attrs={IMPORTED_FROM: source, **trial.user_attrs},
+            system_attrs=trial.system_attrs,
+            intermediate_values=trial.intermediate_values,
+        )
+        self._note_budget(self.trials()[-1])
+
+    def imported_ids(self) -> set[str]:
+        """The ids of the trials that come from earlier studies."""
+        return {self.given[t.number].trial_id for t in self.trials() if IMPORTED_FROM in t.user_attrs}
+
+    def is_listed(self, assignment: Assignment) -> bool:
+        """Whether the search could have such a trial, where its trials are known in advance."""
+        return self._turns.is_listed(assignment)
+
+    @property
+    def beginning(self) -> str | None:
+        """How the study began, where an earlier one was there; for people."""
+        return self._attributes().get("beginning")
+
+    @beginning.setter
+    def beginning(self, text: str) -> None:
+        self._study.set_user_attr("beginning", text)
+
+    def _attributes(self) -> dict[str, Any]:
+        return self._storage.get_study_user_attrs(self._study_id)
 
     # ------------------------------------------------------------------ what happened
 
@@ -203,9 +257,13 @@ class TrialLedger:
         """All trials by number; not copies, so not to be changed."""
         return self._study.get_trials(deepcopy=False)
 
+    def _note_budget(self, trial: FrozenTrial) -> None:
+        epochs = max(trial.intermediate_values, default=0)
+        self.budget.note(trial.number, epochs, trial.user_attrs.get("seconds", 0.0))
+
     def assignment(self, number: int) -> Assignment:
         """What the trial was asked to run."""
-        return self._given[number]
+        return self.given[number]
 
     def rows(self, target: str) -> list[dict]:
         """One row per trial for `trials.parquet`."""

@@ -8,6 +8,8 @@ from optuna.trial import FrozenTrial, TrialState
 from suite.assignment import Assignment
 from suite.space.search_space import SearchSpace
 
+IMPORTED_FROM = "imported_from"  # of a trial: the study it ran in, if not this one
+
 STATES = {
     TrialState.RUNNING: "running",
     TrialState.COMPLETE: "complete",
@@ -40,6 +42,7 @@ def trial_row(trial: FrozenTrial, space: SearchSpace, target: str) -> dict:
         "ended": known.get("ended", ""),
         "seed": assignment.seed,
         "config": known.get("config", ""),
+        IMPORTED_FROM: known.get(IMPORTED_FROM),
         "images_radius": known.get("images_radius", math.nan),
         "truncation_bound": known.get("truncation_bound", math.nan),
         **{f"{assignment.model}/{name}": value for name, value in assignment.params.items()},

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from suite_fixtures import small_space
 
-from suite.experiment import Experiment, ExperimentError
+from suite.experiment import Experiment
 from suite.final import FinalJob
 from suite.prepare import prepare_data
+from suite.search_record import ExperimentError
 from suite.space.search_space import load_space
 from suite.tasks import arrange_final_runs, final_jobs, trial_task
 
@@ -145,10 +146,10 @@ def test_a_damaged_experiment_is_refused_in_one_message(tmp_path: Path, name: st
 
 def test_what_differs_is_named(tmp_path: Path) -> None:
     opened(tmp_path).__exit__(None)
-    with pytest.raises(ExperimentError, match=r"search\.seed is 0, here 7: choose another --name"):
-        opened(tmp_path, "search.seed=7")
+    with opened(tmp_path, "search.seed=7") as experiment:
+        assert "the search space changed, search.seed was 0 and is 7:" in experiment.record["notes"][-1]
     (tmp_path / "runs/small").rename(tmp_path / "runs/renamed")
-    with pytest.raises(ExperimentError, match='name is "small", here "renamed"'):
+    with pytest.raises(ExperimentError, match='name was "small" and is "renamed": choose another --name'):
         opened(tmp_path, "name=renamed")
 
 

@@ -214,17 +214,6 @@ def test_a_finished_search_rebuilds_its_report_and_runs_nothing(
     pd.testing.assert_frame_equal(trials_of(finished), before)
 
 
-def test_another_space_under_the_same_name_is_refused(
-    finished: Path, search_command: Callable[..., list[str]]
-) -> None:
-    command = search_command(finished, "--set", "train.batch_size=16")
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 2
-    assert "train.batch_size is 8, here 16" in done.stderr
-    assert "--fresh" in done.stderr
-    assert len(trials_of(finished)) == 6
-
-
 def _wait_for(condition: Callable[[], bool], process: subprocess.Popen, seconds: float = 150) -> None:
     end = time.monotonic() + seconds
     while not condition():
