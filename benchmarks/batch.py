@@ -6,9 +6,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from crystalformer.data.array_store import ArrayStore, write_store
+from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.catalog import DATASETS
 from crystalformer.data.image_batch import ImageBatch, ImageBatches
+from crystalformer.data.store_writer import write_store
 from crystalformer.sources.bundled import read_bundled
 
 DATASET = "mp-formation-2015"  # of the batch of a step

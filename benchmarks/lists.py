@@ -19,10 +19,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from benchmarks.batch import RADIUS
-from crystalformer.data.array_store import ArrayStore, write_store
+from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.crystal import Crystal
 from crystalformer.data.image_lists import open_image_lists
 from crystalformer.data.radius_images import RadiusImages, radius_images
+from crystalformer.data.store_writer import write_store
 
 ATOMS = 20  # per cell
 EDGE = 7.4  # Å, about; 20 Å^3 per atom

@@ -12,7 +12,8 @@ from crystalformer.data.duplicates import RULE, duplicates
 from crystalformer.data.official import fold_split, official_split
 from crystalformer.data.splits import Split, fractions, from_column, labelled_ids, save_split, subset
 from crystalformer.data.targets import TargetScaler
-from crystalformer.sources.convert import allowed_count, prepare
+from crystalformer.sources.convert import Conversion, allowed_count, convert
+from crystalformer.sources.records import Rejection
 from suite.space.data_block import SplitSpec
 from suite.space.search_space import SearchSpace
 
@@ -25,6 +26,7 @@ class PreparedData:
     label: str
     units: dict[str, str | None]
     splits: dict[str, Split]
+    rejections: tuple[Rejection, ...] = ()  # rows and values that are not in the store
 
     def summary(self) -> dict:
         """What `search.json` says of the data: counts, units, digests and training statistics."""
@@ -41,6 +43,8 @@ class PreparedData:
             },
             "target_stats": {target: self._statistics(target) for target in self.splits},
             "duplicates": self._duplicates(),
+            "cell": self.store.cell,
+            "rejected": sum(not rejection.target for rejection in self.rejections),
         }
 
     def _statistics(self, target: str) -> dict[str, float]:
@@ -74,9 +78,10 @@ def prepare_data(space: SearchSpace, root: Path) -> PreparedData:
         ValueError: the data set, a target or a split is not what the space expects of it.
     """
     data = space.data
-    store = prepare(data.dataset, root, data.max_rejected, data.targets)
+    converted = convert(data.dataset, root, data.max_rejected, data.targets, cell=data.cell)
+    store = converted.store
     known = DATASETS.get(data.dataset) if isinstance(data.dataset, str) else None
-    splits = {target: _split(space, store, target) for target in data.targets}
+    splits = {target: _split(space, converted, target) for target in data.targets}
     for target, split in splits.items():
         save_split(store, split)
         try:
@@ -84,15 +89,15 @@ def prepare_data(space: SearchSpace, root: Path) -> PreparedData:
         except ValueError as error:
             raise ValueError(f"target {target}: {error}") from error
     units = {target: data.unit or store.units[target] for target in data.targets}
-    return PreparedData(store, known.label if known else store.name, units, splits)
+    return PreparedData(store, known.label if known else store.name, units, splits, converted.rejections)
 
 
-def _split(space: SearchSpace, store: ArrayStore, target: str) -> Split:
-    rule = space.data.split[target]
+def _split(space: SearchSpace, converted: Conversion, target: str) -> Split:
+    rule, store = space.data.split[target], converted.store
     ids = labelled_ids(store, target)
     published = DATASETS.get(store.name) if isinstance(space.data.dataset, str) else None
     if published is None or published.bundle is not None:
-        _check_missing(space, store, target, ids)
+        _check_missing(space, converted, target, ids)
     drawn = space.data.subset
     if drawn is not None:
         try:
@@ -117,16 +122,17 @@ def _published(dataset: Dataset, store: ArrayStore, target: str, rule: SplitSpec
     return fold_split(dataset, store, target, rule.fold, rule.val, rule.seed)
 
 
-def _check_missing(space: SearchSpace, store: ArrayStore, target: str, ids: Sequence[str]) -> None:
+def _check_missing(space: SearchSpace, converted: Conversion, target: str, ids: Sequence[str]) -> None:
     """A target may only lack where the search space says how many crystals may be left out.
 
     With a split by column, crystals without a label take no part and need no target.
     """
+    store = converted.store
     wanted = set(store.ids)
     if space.data.split[target].kind == "column":
         wanted = {id_ for id_, label in zip(store.ids, store.split_labels, strict=True) if label is not None}
     missing = len(wanted - set(ids))
-    rejected = len(store.manifest["rejected"])
+    rejected = converted.rejected_rows
     allowed = allowed_count(space.data.max_rejected, len(store) + rejected)
     if missing and missing + rejected > allowed:
         raise ValueError(

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from crystalformer.data.array_store import ArrayStore, write_store
+from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.crystal import Crystal
+from crystalformer.data.store_writer import write_store
 
 SIZES = (1, 2, 2, 3, 3, 3, 4, 4)  # atoms
 ELEMENTS = 83  # up to bismuth, which every table of element properties contains

@@ -8,8 +8,8 @@ import torch
 
 from benchmarks import gpu, gpu_timing
 from benchmarks.gpu_correctness import compare
-from crystalformer.data.array_store import write_store
 from crystalformer.data.crystal import Crystal
+from crystalformer.data.store_writer import write_store
 from crystalformer.model.kernels import cpu
 
 

@@ -103,7 +103,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def with_progress(parts: Iterable[T], total: int, description: str) -> Iterator[T]:
+def with_progress(parts: Iterable[T], total: int | None, description: str) -> Iterator[T]:
     """The parts as they come; on a terminal, with a bar."""
     from rich.console import Console
     from rich.progress import track

@@ -10,37 +10,33 @@ The folder `<root>/<name>-<first 12 digits of the digest>` holds, for C crystals
 | `offsets.npy` | (C + 1,) int64 | - | crystal i owns the atoms offsets[i] to offsets[i + 1] - 1 |
 | `targets.npy` | (targets, C) float64 | per target | NaN: missing; rows as in the manifest's `targets` |
 | `mixed.npy` | (rows, 3) float64 | - | rows (atom, Z, fraction) of `mixed_sites`; absent without any |
-| `ids.json` | - | - | ids of the crystals and labels of the data set's own split |
+| `ids.json` | - | - | ids of the crystals and labels of the data set's own split, read when first asked for |
 | `splits/*.json` | - | - | id lists, see `splits` |
-| `manifest.json` | - | - | name, digest, counts, units, checksums, source, rejected crystals, splits |
+| `manifest.json` | - | - | name, digest, cell, counts, units, checksums, source, splits |
 
-The digest is the SHA-256 of ids, split labels, target names and array values alone, so it is the same
-on every machine and at any time. All workers of a node share the pages of the mapped arrays.
+The digest is the SHA-256 of ids, split labels, target names, array values and the cell (unless as given)
+alone, so it is the same on every machine and at any time. All workers of a node share the pages of the mapped
+arrays. `store_writer` writes a store.
 """
 
 import hashlib
 import json
-import os
-import re
-import shutil
-import tempfile
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from crystalformer.data.cell_names import AS_GIVEN
 from crystalformer.data.crystal import Crystal
 from crystalformer.data.manifest import (
     FORMAT,
     StoreError,
     file_sha256,
-    folder_lock,
     read_manifest,
     store_error,
     to_json,
-    write_manifest,
 )
 
 IDS = "ids.json"
@@ -55,7 +51,7 @@ ARRAYS = {  # name -> dtype; the byte order is fixed, so files and digest are th
 }
 DIGEST_CHARACTERS = 12  # of the hexadecimal digest, in the folder's name
 
-__all__ = ["ArrayStore", "StoreError", "write_store"]
+__all__ = ["ArrayStore", "StoreError", "store_digest"]
 
 
 class ArrayStore:
@@ -65,13 +61,12 @@ class ArrayStore:
     where it is not known. The arrays are mapped read-only. Pickling sends the path only.
     """
 
-    def __init__(
-        self, path: Path, manifest: dict[str, Any], arrays: Mapping[str, np.ndarray], ids: Any
-    ) -> None:
+    def __init__(self, path: Path, manifest: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         self.path = path
         self.manifest = manifest
         self.name: str = manifest["name"]
         self.digest: str = manifest["digest"]
+        self.cell: str = manifest.get("cell", AS_GIVEN)  # absent from early stores
         self.lattices = arrays["lattices"]
         self.frac_coords = arrays["frac_coords"]
         self.numbers = arrays["numbers"]
@@ -79,8 +74,24 @@ class ArrayStore:
         self.mixed = arrays.get(MIXED, np.empty((0, 3)))
         self.targets = {name: arrays["targets"][row] for row, name in enumerate(manifest["targets"])}
         self.units: dict[str, str | None] = dict(manifest["units"])
-        self.ids: tuple[str, ...] = tuple(ids["ids"])
-        self.split_labels: tuple[str | None, ...] = tuple(ids["split"])
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the crystals, in the order of the rows."""
+        return tuple(self._labels["ids"])
+
+    @cached_property
+    def split_labels(self) -> tuple[str | None, ...]:
+        """Label of the data set's own split of each crystal, None without one."""
+        return tuple(self._labels["split"])
+
+    @cached_property
+    def _labels(self) -> dict[str, list]:
+        try:
+            labels: dict[str, list] = json.loads((self.path / IDS).read_bytes())
+        except (OSError, ValueError) as error:
+            raise store_error(self.path, IDS, "JSON", f"an unreadable text ({error})") from None
+        return labels
 
     @classmethod
     def open(cls, path: Path | str, verify: bool = True) -> Self:
@@ -95,14 +106,10 @@ class ArrayStore:
             _check_file(folder, name, entry, verify)
         names = [name for name in ARRAYS if name != MIXED or f"{MIXED}.npy" in manifest["files"]]
         arrays = {name: _map_array(folder, f"{name}.npy", manifest["files"]) for name in names}
-        try:
-            ids = json.loads((folder / IDS).read_bytes())
-        except ValueError as error:
-            raise store_error(folder, IDS, "JSON", f"an unreadable text ({error})") from None
-        return cls(folder, manifest, arrays, ids)
+        return cls(folder, manifest, arrays)
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.lattices)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ArrayStore.open, (self.path, False)
@@ -144,125 +151,18 @@ class ArrayStore:
         return np.array([row_of_id[id_] for id_ in wanted], dtype=np.int64)
 
 
-def write_store(
-    folder: Path | str,
-    name: str,
-    crystals: Sequence[Crystal],
-    units: Mapping[str, str | None],
-    provenance: Mapping[str, Any],
-    rejected: Sequence[tuple[str, str]] = (),
-) -> Path:
-    """Write the crystals as a store below `folder`; returns the store's own folder.
-
-    Under a lock the files are written into a temporary folder, which is then renamed: the store is
-    there whole or not at all. A store of the same name and digest is checked and used as it is.
-    `units` has the unit of each target (None: unknown), `provenance` anything JSON can hold about the
-    source, `rejected` the (id, reason) of crystals that were left out.
-
-    Raises:
-        ValueError: no crystals, an id twice, or a name that is no file name.
-        StoreError: the folder exists already, but is damaged.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", name):
-        raise ValueError(f"name: expected letters, digits and . _ + - only, at most 100, got {name!r}")
-    names = sorted({target for crystal in crystals for target in crystal.targets})
-    arrays, ids = _to_arrays(crystals, names)
-    digest = _digest(arrays, ids, names)
-    path = Path(folder).resolve() / f"{name}-{digest[:DIGEST_CHARACTERS]}"
-    manifest = {
-        "format": FORMAT,
-        "name": name,
-        "digest": digest,
-        "counts": {"crystals": len(crystals), "atoms": len(arrays["numbers"]), "rejected": len(rejected)},
-        "targets": names,
-        "units": {target: units.get(target) for target in names},
-        "source": dict(provenance),
-        "rejected": [{"id": id_, "reason": reason} for id_, reason in rejected],
-        "splits": {},
-    }
-    with folder_lock(path):
-        _remove_leftovers(path)
-        if path.exists():
-            ArrayStore.open(path)
-        else:
-            _write_folder(path, manifest, arrays, ids)
-    return path
-
-
-def _to_arrays(
-    crystals: Sequence[Crystal], names: Sequence[str]
-) -> tuple[dict[str, np.ndarray], dict[str, list]]:
-    if not crystals:
-        raise ValueError("crystals: expected at least one, got none")
-    ids = [crystal.id for crystal in crystals]
-    twice = [id_ for id_, count in Counter(ids).items() if count > 1]
-    if twice:
-        raise ValueError(
-            f"crystals: expected every id once, got {', '.join(map(repr, twice[:3]))} more than once"
-        )
-    targets = np.full((len(names), len(crystals)), np.nan)
-    for column, crystal in enumerate(crystals):
-        for row, target in enumerate(names):
-            targets[row, column] = crystal.targets.get(target, np.nan)
-    offsets = np.cumsum([0] + [len(crystal) for crystal in crystals])
-    values = {
-        "lattices": np.stack([crystal.lattice for crystal in crystals]),
-        "frac_coords": np.concatenate([crystal.frac_coords for crystal in crystals]),
-        "numbers": np.concatenate([crystal.numbers for crystal in crystals]),
-        "offsets": offsets,
-        "targets": targets,
-    }
-    starts = zip(offsets[:-1], crystals, strict=True)
-    mixed = np.concatenate([crystal.mixed + np.array([start, 0, 0]) for start, crystal in starts])
-    if len(mixed):
-        values[MIXED] = mixed
-    arrays = {key: np.ascontiguousarray(value, dtype=ARRAYS[key]) for key, value in values.items()}
-    return arrays, {"ids": ids, "split": [crystal.split for crystal in crystals]}
-
-
-def _digest(arrays: Mapping[str, np.ndarray], ids: Mapping[str, list], names: Sequence[str]) -> str:
-    digest = hashlib.sha256(to_json({"format": FORMAT, "targets": list(names), **ids}))
-    for key in arrays:
-        digest.update(f"{key} {arrays[key].shape}".encode())
-        digest.update(arrays[key].data if arrays[key].size else b"")
+def store_digest(folder: Path, ids: Mapping[str, list], names: Sequence[str], cell: str) -> str:
+    """The digest of a store from the files in its folder; see the module for what goes into it."""
+    head: dict[str, Any] = {"format": FORMAT, "targets": list(names), **ids}
+    if cell != AS_GIVEN:
+        head["cell"] = cell
+    digest = hashlib.sha256(to_json(head))
+    for key in ARRAYS:
+        if (folder / f"{key}.npy").exists():
+            values = np.load(folder / f"{key}.npy", mmap_mode="r", allow_pickle=False)
+            digest.update(f"{key} {values.shape}".encode())
+            digest.update(values.data if values.size else b"")
     return digest.hexdigest()
-
-
-def _write_folder(
-    path: Path, manifest: dict[str, Any], arrays: Mapping[str, np.ndarray], ids: object
-) -> None:
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.tmp-"))
-    try:
-        for key, array in arrays.items():
-            with (temporary / f"{key}.npy").open("wb") as file:
-                np.save(file, array, allow_pickle=False)
-                _flush(file)
-        with (temporary / IDS).open("wb") as file:
-            file.write(to_json(ids))
-            _flush(file)
-        files = {}
-        for file_path in sorted(temporary.iterdir()):
-            files[file_path.name] = {"sha256": file_sha256(file_path), "bytes": file_path.stat().st_size}
-        for key, array in arrays.items():
-            files[f"{key}.npy"] |= {"shape": list(array.shape), "dtype": ARRAYS[key]}
-        (temporary / "splits").mkdir()
-        write_manifest(temporary, {**manifest, "files": files})
-        temporary.chmod(0o755)  # mkdtemp gives 0700, which would hide a shared data folder from others
-        temporary.rename(path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-
-
-def _flush(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Remove temporary folders of writers that were killed; the caller holds the lock, so none is in use."""
-    for leftover in path.parent.glob(f".{path.name}.tmp-*"):
-        shutil.rmtree(leftover)
 
 
 def _check_file(folder: Path, name: str, entry: Mapping[str, Any], verify: bool) -> None:

@@ -80,15 +80,16 @@ class Crystal:
     def _floats(self, name: str, values: np.ndarray) -> np.ndarray:
         try:
             array = np.array(values, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise ValueError(f"crystal {self.id!r}: {name}: expected numbers, got {values!r}") from None
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(f"crystal {self.id!r}: {name}: expected numbers, got {values!r:.80}") from None
         self._check(bool(np.isfinite(array).all()), name, "finite values", "NaN or infinity")
         return array
 
     def _atomic_numbers(self) -> np.ndarray:
         array = self._floats("numbers", self.numbers)
         self._check(array.ndim == 1 and len(array) > 0, "numbers", "at least one atom", array.tolist())
-        numbers = array.astype(np.int64)
+        with np.errstate(invalid="ignore"):  # of numbers beyond 64 bits
+            numbers = array.astype(np.int64)
         wrong = (numbers != array) | (numbers < 1) | (numbers > ELEMENTS)
         self._check(not wrong.any(), "numbers", f"atomic numbers 1 to {ELEMENTS}", array[wrong][:3].tolist())
         return numbers

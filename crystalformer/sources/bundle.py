@@ -27,9 +27,9 @@ from crystalformer.data.catalog import DATASETS, Dataset
 from crystalformer.data.crystal import Crystal
 from crystalformer.data.manifest import file_sha256
 from crystalformer.sources.bundled import BUNDLED, STEPS_PER_UNIT
-from crystalformer.sources.records import DataError
+from crystalformer.sources.records import DataError, Rejection
 from crystalformer.sources.structures import to_crystal
-from crystalformer.sources.tables import read_table
+from crystalformer.sources.tables import open_table
 
 
 def bundle(dataset: Dataset, crystals: Sequence[Crystal], folder: Path) -> Path:
@@ -72,6 +72,15 @@ def _compact(values: np.ndarray) -> np.ndarray:
     return values.astype("<f8")
 
 
+def _crystals(path: Path) -> list[Crystal]:
+    crystals = []
+    for row in open_table(path).read().rows:
+        if isinstance(row, Rejection):
+            raise DataError(f"{path}, {row.where}: {row.reason}")
+        crystals.append(to_crystal(row))
+    return crystals
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make all bundled data sets; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -86,10 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for dataset in DATASETS.values():
             if dataset.bundle is None:
                 continue
-            records = read_table(options.folder / dataset.bundle.origin).records
-            path = bundle(dataset, [to_crystal(record) for record in records], options.out)
+            path = bundle(dataset, _crystals(options.folder / dataset.bundle.origin), options.out)
             size = path.stat().st_size
-            print(f"{path.name}: {len(records)} crystals, {size} bytes, SHA-256 {file_sha256(path)}")
+            print(f"{path.name}: {dataset.crystals} crystals, {size} bytes, SHA-256 {file_sha256(path)}")
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

@@ -1,13 +1,14 @@
-"""`Record`: one row of a source before its structure is read."""
+"""`Record`: one row of a source before its structure is read; `Rejection`: why one cannot be used."""
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 SPLIT_LABELS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-MISSING = frozenset({"", "nan", "na", "n/a", "none", "null"})  # spellings of a missing value, lower case
+MISSING = frozenset({"", "nan", "na", "n/a", "none", "null", "<na>"})  # spellings of a missing value
+
+Kind = Literal["arrays", "atoms", "cif", "poscar", "extxyz", "text", "dict", "file", "crystal"]
 
 
 class DataError(ValueError):
@@ -15,19 +16,71 @@ class DataError(ValueError):
 
 
 @dataclass(frozen=True)
+class Rejection:
+    """A row that cannot be used, or, where `target` is given, only its value of this target."""
+
+    id: str
+    where: str  # such as "line 3"
+    reason: str
+    target: str = ""
+
+
+@dataclass(frozen=True)
 class Record:
     """One crystal of a source. `payload` is, by `kind`:
 
-    "arrays": dict with `species` (Z), `lattice` (Å, rows) and `frac`; "text": a CIF text or the JSON text
-    of a pymatgen structure; "dict": a pymatgen structure as a dict; "file": the path of a CIF or POSCAR.
+    | kind | payload |
+    |---|---|
+    | `arrays` | dict: `species` (Z), `lattice` (Å, rows), `frac`, and `mixed` (site, Z, fraction) if wanted |
+    | `atoms` | dict: `numbers` (Z), `positions` (Å), `cell` (Å, rows), as ASE has them |
+    | `cif`, `poscar`, `extxyz` | a text of that format |
+    | `text` | any of these formats, or the JSON text of a pymatgen structure |
+    | `dict` | a pymatgen structure as a dict |
+    | `file` | the path of a file of these formats |
+    | `crystal` | a `Crystal` without targets and split |
+
+    `faults` are values of targets that cannot be used; the crystal lacks them.
     """
 
     id: str
     where: str  # such as "line 3", for messages
-    kind: Literal["arrays", "text", "dict", "file"]
+    kind: Kind
     payload: Any
-    targets: dict[str, float]
-    split: str | None
+    targets: dict[str, float] = field(default_factory=dict)
+    split: str | None = None
+    faults: tuple[Rejection, ...] = ()
+
+
+Row = Record | Rejection
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One pass through a source: its rows, how many there are where that is known, and what is passed over.
+
+    `ignored` has the columns that were taken for text, each with an example.
+    """
+
+    rows: Iterator[Row]
+    total: int | None = None
+    ignored: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set before it is converted; `read` begins a pass through it.
+
+    `provenance` is for the manifest of the store; `learned` adds to it what a pass has shown, given what was
+    rejected. `own` data are the user's; of published ones all crystals are taken as they are.
+    """
+
+    name: str
+    fingerprint: str  # changes whenever the content does
+    read: Callable[[], Reading]
+    units: dict[str, str | None]
+    provenance: dict[str, Any]
+    own: bool = False
+    learned: Callable[[Sequence[Rejection]], dict[str, Any]] = lambda rejections: {}
 
 
 def is_missing(value: object) -> bool:
@@ -37,38 +90,29 @@ def is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def split_label(value: object, where: str) -> str | None:
+def split_label(value: object) -> str | None:
     """The label train, val or test, or None for an empty one.
 
     Raises:
-        DataError: any other label.
+        ValueError: any other label.
     """
     if is_missing(value):
         return None
     label = SPLIT_LABELS.get(str(value).strip().lower())
     if label is None:
-        raise DataError(f"{where}: split: expected train, val or test, got {value!r}")
+        raise ValueError(f"split: expected train, val or test, got {value!r:.80}")
     return label
 
 
-def check_ids(records: Sequence[Record], source: str) -> None:
-    """Refuse a source without crystals, with an id that comes twice or one that cannot be written.
-
-    Raises:
-        DataError: says so, with the lines of the first such id.
-    """
-    if not records:
-        raise DataError(f"{source}: expected at least one crystal, got none")
-    for record in records:
-        if not record.id.isprintable():
-            raise DataError(f"{source}, {record.where}: id: expected printable characters, got {record.id!a}")
-    twice = [id_ for id_, count in Counter(record.id for record in records).items() if count > 1]
-    if twice:
-        places = ", ".join(record.where for record in records if record.id == twice[0])
-        raise DataError(
-            f"{source}: expected every id once, got {twice[0]!r} in {places}"
-            + (f" (and {len(twice) - 1} more such ids)" if len(twice) > 1 else "")
-        )
+def distinct(rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows, but of those with the same id only the first; the others are rejected."""
+    first: dict[str, str] = {}
+    for row in rows:
+        if isinstance(row, Record):
+            before = first.setdefault(row.id, row.where)
+            if before != row.where:
+                row = Rejection(row.id, row.where, f"expected every id once, got it in {before} before")
+        yield row
 
 
 def shown(values: Iterable[object], limit: int = 10) -> str:

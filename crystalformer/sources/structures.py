@@ -1,119 +1,175 @@
-"""A record's structure as a `Crystal`: CIF, POSCAR and pymatgen's JSON are read by pymatgen.
+"""A record's structure as a `Crystal`: CIF, POSCAR and pymatgen's JSON are read by pymatgen, extended XYZ by
+ASE.
 
 pymatgen takes seconds to import, so it is imported when the first such structure is read; records that
 hold arrays never need it.
 """
 
 import json
+import re
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from crystalformer.data.cell_names import AS_GIVEN
 from crystalformer.data.crystal import Crystal
-from crystalformer.data.mixed_sites import ELEMENTS
+from crystalformer.sources.atoms import read_extxyz
+from crystalformer.sources.cells import with_cell
+from crystalformer.sources.files import is_file, read_structure_file
+from crystalformer.sources.plausible import MAX_ATOMS, check_plausible
 from crystalformer.sources.records import Record
-
-if TYPE_CHECKING:
-    from pymatgen.core import Structure
+from crystalformer.sources.sites import Arrays, StructureError, arrays_of
 
 CIF_SUFFIXES = (".cif", ".mcif")
 POSCAR_SUFFIXES = (".vasp", ".poscar")
-FULL = 1e-6  # by which the fraction of a site's only element may differ from 1
+EXTXYZ_SUFFIXES = (".extxyz", ".xyz")
+MAX_OPERATIONS = 192  # the most a space group has in its conventional cell
+MAX_IMAGES = 300_000  # symmetry operations times lines of a CIF: what pymatgen might have to compare
+
+_WITH_SITES = re.compile(r"^\s*_atom_site[_.]fract_x\b", re.IGNORECASE | re.MULTILINE)
 
 
-class StructureError(ValueError):
-    """One structure cannot be read; the crystal is rejected with this reason."""
+@dataclass(frozen=True)
+class Rules:
+    """How structures become crystals: in which cell (see `cells`), and whether they must be plausible."""
+
+    cell: str = AS_GIVEN
+    plausible: bool = True
 
 
-def to_crystal(record: Record) -> Crystal:
-    """Read the record's structure, with atoms in the order of the source and coordinates as they are.
+def to_crystal(record: Record, rules: Rules = Rules()) -> Crystal:
+    """Read the record's structure: with atoms in the order of the source and coordinates as they are, or in
+    another cell.
 
     A site that several elements share, or that is partly empty, gets its fractions (`Crystal.mixed`). Species
-    of one element that differ by their charge only count as one.
+    of one element that differ by their charge only count as one, and deuterium counts as hydrogen.
 
     Raises:
-        ValueError: the structure cannot be read, or makes no crystal (see `Crystal`).
+        ValueError: the structure cannot be read, makes no crystal (see `Crystal`), or cannot be one (see
+            `plausible`).
     """
+    lattice, frac_coords, numbers, mixed = _read(record)
+    crystal = Crystal(record.id, lattice, frac_coords, numbers, record.targets, record.split, mixed)
+    if rules.plausible:
+        check_plausible(crystal)
+    return with_cell(crystal, rules.cell)
+
+
+def needs_pymatgen(record: Record) -> bool:
+    """Whether the structure is read by pymatgen, which takes milliseconds."""
+    return record.kind not in ("arrays", "atoms", "crystal")
+
+
+def _read(record: Record) -> Arrays:
+    payload = record.payload
+    if record.kind == "crystal":
+        return payload.lattice, payload.frac_coords, payload.numbers, payload.mixed
     if record.kind == "arrays":
-        lattice, frac_coords, numbers = (record.payload[key] for key in ("lattice", "frac", "species"))
-        return Crystal(record.id, lattice, frac_coords, numbers, record.targets, record.split)
-    structure = _read(record)
-    numbers, mixed = _elements(structure)
-    lattice, frac_coords = structure.lattice.matrix, structure.frac_coords
-    return Crystal(record.id, lattice, frac_coords, numbers, record.targets, record.split, mixed)
-
-
-def _elements(structure: "Structure") -> tuple[np.ndarray, list[tuple[int, int, float]]]:
-    """The most frequent element of each site, the lightest of equals, and the rows of mixed sites."""
-    numbers: list[int] = []
-    mixed: list[tuple[int, int, float]] = []
-    for index, site in enumerate(structure):
-        shares: dict[int, float] = {}
-        for specie, fraction in site.species.items():
-            z = _atomic_number(specie)
-            shares[z] = shares.get(z, 0.0) + float(fraction)
-        if not shares:
-            raise StructureError(f"expected an element on every site, got none on site {index}")
-        numbers.append(min(shares, key=lambda z: (-shares[z], z)))
-        if len(shares) > 1 or abs(shares[numbers[-1]] - 1) > FULL:
-            mixed += [(index, z, fraction) for z, fraction in shares.items()]
-    return np.array(numbers), mixed
-
-
-def _read(record: Record) -> "Structure":
+        return payload["lattice"], payload["frac"], payload["species"], payload.get("mixed", ())
     try:
+        if record.kind == "atoms":
+            return _from_atoms(payload)
         if record.kind == "dict":
-            return _from_dict(record.payload)
-        if record.kind == "text":
-            text = record.payload.strip()
-            return _from_dict(json.loads(text)) if text.startswith("{") else _from_cif(text)
-        return _from_file(record.payload)
+            return _from_dict(payload)
+        if record.kind == "file":
+            return _from_file(payload)
+        return _from_text(payload, record.kind)
     except StructureError:
         raise
+    except RecursionError:
+        raise StructureError("expected a structure, got an unreadable one (nested too deeply)") from None
+    except MemoryError:
+        raise StructureError("expected a structure, got one that takes more memory than there is") from None
     except Exception as error:  # pymatgen raises errors of many kinds on malformed input
         reason = " ".join(str(error).split()) or type(error).__name__
         raise StructureError(f"expected a structure, got an unreadable one ({reason[:200]})") from error
 
 
-def _from_dict(fields: dict[str, Any]) -> "Structure":
+def _from_text(text: str, kind: str) -> Arrays:
+    if kind == "text":
+        stripped = text.lstrip()
+        if stripped.startswith("{"):
+            return _from_dict(json.loads(stripped))
+        kind = "cif" if re.search(r"^\s*(data_|_cell_|loop_)", text, re.M) else "poscar"
+        kind = "extxyz" if kind == "poscar" and "Lattice=" in text else kind
+    if kind == "cif":
+        return _from_cif(text)
+    return _from_atoms(read_extxyz(text)) if kind == "extxyz" else _from_poscar(text)
+
+
+def _from_file(path: Path) -> Arrays:
+    if not is_file(path):
+        raise StructureError(f"expected the file {path.name}, got none in {path.parent.name or path.parent}")
+    name = path.name.lower().removesuffix(".gz")
+    if name.endswith(CIF_SUFFIXES):
+        return _from_cif(read_structure_file(path))
+    if name.endswith(POSCAR_SUFFIXES) or "poscar" in name or "contcar" in name:
+        return _from_poscar(read_structure_file(path))
+    if name.endswith(EXTXYZ_SUFFIXES):
+        return _from_atoms(read_extxyz(read_structure_file(path)))
+    raise StructureError(
+        f"expected a file named *.cif, *.vasp, *.poscar, *POSCAR* or *.extxyz, got {path.name}"
+    )
+
+
+def _from_atoms(fields: Mapping[str, Any]) -> Arrays:
+    cell = np.array(fields["cell"], dtype=np.float64)
+    cell = np.diag(cell) if cell.shape == (3,) else cell
+    positions = np.array(fields["positions"], dtype=np.float64)
+    if cell.shape != (3, 3) or positions.ndim != 2 or positions.shape[1] != 3:
+        raise StructureError(
+            f"expected positions (atoms, 3) and a cell (3, 3), got {positions.shape} and {cell.shape}"
+        )
+    return cell, np.linalg.solve(cell.T, positions.T).T, fields["numbers"], ()
+
+
+def _from_dict(fields: Mapping[str, Any]) -> Arrays:
+    if {"lattice", "frac", "species"} <= set(fields):
+        return fields["lattice"], fields["frac"], fields["species"], fields.get("mixed", ())
+    if {"numbers", "positions", "cell"} <= set(fields):
+        return _from_atoms(fields)
     from pymatgen.core import Structure
 
-    return Structure.from_dict(fields)
+    return arrays_of(Structure.from_dict(dict(fields)))
 
 
-def _from_cif(text: str) -> "Structure":
-    from pymatgen.core import Structure
+def _from_cif(text: str) -> Arrays:
+    blocks = len(_WITH_SITES.findall(text))
+    if blocks > 1:
+        raise StructureError(f"expected one data block with atoms in a CIF, got {blocks}: one crystal a row")
+    lines = text.lower().splitlines()
+    operations = sum(line.count(",") >= 2 and {"x", "y", "z"} <= set(line[:100]) for line in lines)
+    if operations > MAX_OPERATIONS or max(operations, 1) * len(lines) > MAX_IMAGES:
+        raise StructureError(
+            f"expected at most {MAX_OPERATIONS} symmetry operations and {MAX_IMAGES:,} images of lines, "
+            f"got {operations} operations in {len(lines)} lines"
+        )
+    from pymatgen.io.cif import CifParser
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # hints about rounding and missing fields, one per file
-        return Structure.from_str(text, fmt="cif", primitive=False)
+        parser: Any = CifParser.from_str(text)
+        (structure,) = parser.parse_structures(primitive=False, on_error="raise")
+    if any("implicit hydrogens" in warning for warning in parser.warnings):
+        raise StructureError(
+            "expected all atoms with coordinates, got sites of OH or H2O without their hydrogens"
+        )
+    return arrays_of(structure)
 
 
-def _from_file(path: Path) -> "Structure":
-    if not path.is_file():
-        raise StructureError(f"expected the file {path.name}, got none in {path.parent}")
-    name = path.name.lower()
-    if name.endswith(CIF_SUFFIXES):
-        return _from_cif(path.read_text())
-    if name.endswith(POSCAR_SUFFIXES) or "poscar" in name or "contcar" in name:
-        return _from_poscar(path.read_text())
-    raise StructureError(f"expected a file named *.cif, *.vasp, *.poscar or *POSCAR*, got {path.name}")
-
-
-def _from_poscar(text: str) -> "Structure":
+def _from_poscar(text: str) -> Arrays:
+    lines = text.splitlines()
+    atoms = sum(int(word) for word in (lines[6] if len(lines) > 6 else "").split() if word.isdigit())
+    if atoms > MAX_ATOMS:
+        raise StructureError(f"expected at most {MAX_ATOMS} atoms, got {atoms}")
     from pymatgen.io.vasp.inputs import BadPoscarWarning, Poscar
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # Without element symbols (VASP 4) pymatgen makes them up, H, He, Li..., and only warns.
         warnings.filterwarnings("error", category=BadPoscarWarning)
-        return Poscar.from_str(text).structure
-
-
-def _atomic_number(specie: Any) -> int:
-    number = getattr(specie, "Z", None)
-    if not isinstance(number, int) or not 1 <= number <= ELEMENTS:  # a hash, of dummy species
-        raise StructureError(f"expected chemical elements, got {specie}")
-    return number
+        return arrays_of(Poscar.from_str(text).structure)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from crystalformer.data.catalog import DATASETS
+from crystalformer.data.cell_names import AS_GIVEN, CELLS
 from suite.space.node import Node
 
 FRACTION_KEYS = ("train", "val", "test", "seed")
@@ -46,6 +47,7 @@ class DataSpec:
         split: target -> rule.
         unit: of the targets of a data set given by path, None if not stated; the catalogue knows the others.
         max_rejected: how many crystals may be left out, for lacking a target or being unreadable.
+        cell: which cell of each crystal is used.
         subset: so many crystals, drawn with the seed of the split, are divided by it; None: all.
     """
 
@@ -54,6 +56,7 @@ class DataSpec:
     split: Mapping[str, SplitSpec]
     unit: str | None
     max_rejected: int
+    cell: str = AS_GIVEN
     subset: int | None = None
 
 
@@ -78,6 +81,7 @@ def read_data(node: Node, folder: Path) -> DataSpec:
         else dict.fromkeys(targets, SplitSpec()),
         unit=None if unit is None or unit.value is None else unit.text("a unit such as eV/atom"),
         max_rejected=0 if rejected is None else rejected.whole(at_least=0),
+        cell=block["cell"].one_of("cell", CELLS) if "cell" in block else AS_GIVEN,
         subset=_subset(block.get("subset"), dataset),
     )
 

@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from crystalformer.data.cell_names import AS_GIVEN
 from suite.space.data_block import SplitSpec
 from suite.space.domains import Domain
 from suite.space.model_space import ModelSpace
@@ -57,7 +58,8 @@ def _summary(space: SearchSpace, crystals: int | None, splits: Mapping[str, Mapp
     table.add_column(overflow="fold")
     known = f"{crystals:,} crystals" if crystals is not None else "number of crystals known once prepared"
     part = "" if space.data.subset is None else f", of which {space.data.subset:,} are used"
-    table.add_row("data", Text(f"{space.data.dataset}, {known}{part}"))
+    cell = "" if space.data.cell == AS_GIVEN else f", cells {space.data.cell}"
+    table.add_row("data", Text(f"{space.data.dataset}, {known}{part}{cell}"))
     for target in space.data.targets:
         counts = splits.get(target)
         numbers = f": {', '.join(f'{label} {count:,}' for label, count in counts.items())}" if counts else ""

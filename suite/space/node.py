@@ -19,7 +19,7 @@ TRAIN_NAMES = tuple(field.name for field in fields(TrainConfig) if field.name !=
 
 BLOCKS: dict[str, tuple[str, ...]] = {
     "": ("name", "data", "objective", "budget", "search", "resources", "train", "models", "final", "include"),
-    "data": ("dataset", "target", "split", "subset", "unit", "max_rejected"),
+    "data": ("dataset", "target", "split", "subset", "unit", "max_rejected", "cell"),
     "budget": ("trials", "epochs", "hours", "gpu_hours", "total_epochs"),
     "search": (
         "sampler",

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from crystalformer.data.cell_names import AS_GIVEN
 from crystalformer.training.config import TrainConfig
 from suite.space.data_block import DataSpec, read_data
 from suite.space.model_blocks import read_models
@@ -250,6 +251,7 @@ def _content(
                 for target, rule in data.split.items()
             },
             **({} if data.subset is None else {"subset": data.subset}),
+            **({} if data.cell == AS_GIVEN else {"cell": data.cell}),
         },
         "objective": objective,
         "budget": {"epochs": budget.epochs},

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from crystalformer.data.array_store import ArrayStore, write_store
+from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.crystal import Crystal
+from crystalformer.data.store_writer import write_store
 
 StoreOf = Callable[[Sequence[Crystal]], ArrayStore]
 

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from crystalformer.data.array_store import ArrayStore, write_store
+from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.batch import CrystalBatch
 from crystalformer.data.crystal import Crystal
 from crystalformer.data.image_batch import ImageBatches
+from crystalformer.data.store_writer import write_store
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crystalformer.data.array_store import ArrayStore, write_store
+from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.crystal import Crystal
+from crystalformer.data.store_writer import write_store
 from crystalformer.sources import descriptions
 from crystalformer.sources.descriptions import NOT_FOUND, Description, describe, space_groups
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crystalformer.data.array_store import ArrayStore, write_store
+from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.crystal import Crystal
 from crystalformer.data.duplicates import Duplicates, duplicates
+from crystalformer.data.store_writer import write_store
 
 CELL = np.diag([4.0, 4.0, 5.0])
 

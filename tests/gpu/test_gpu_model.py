@@ -8,10 +8,11 @@ import torch
 from crystalformer_oracle import random_state
 from sync_guard import NoWaiting
 
-from crystalformer.data.array_store import ArrayStore, write_store
+from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.crystal import Crystal
 from crystalformer.data.device_batches import DeviceBatches
 from crystalformer.data.image_batch import ImageBatches
+from crystalformer.data.store_writer import write_store
 from crystalformer.data.targets import TargetScaler
 from crystalformer.model.config import CrystalformerConfig
 from crystalformer.model.crystalformer import Crystalformer

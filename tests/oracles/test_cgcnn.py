@@ -11,8 +11,9 @@ from baselines.cgcnn import CGCNN, CGCNNConfig
 from baselines.features.atom_table import atom_table
 from baselines.graphs.batch import GraphBatch, GraphBatches
 from baselines.graphs.nearest import KNearest
-from crystalformer.data.array_store import ArrayStore, write_store
+from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.catalog import DATASETS
+from crystalformer.data.store_writer import write_store
 from crystalformer.sources.bundled import read_bundled
 
 cgcnn2 = pytest.importorskip("cgcnn2.model", reason="make test-oracles installs it")

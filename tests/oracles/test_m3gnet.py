@@ -10,8 +10,9 @@ from baselines.features.bessel import smooth_bessel
 from baselines.graphs.batch import GraphBatch, GraphBatches
 from baselines.graphs.radius import WithinRadius
 from baselines.m3gnet import Angles, Block, GatedLayers, M3GNet, M3GNetConfig
-from crystalformer.data.array_store import ArrayStore, write_store
+from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.crystal import Crystal
+from crystalformer.data.store_writer import write_store
 from crystalformer.layers.segments import segment_sum
 
 pytest.importorskip("matgl", reason="make test-oracles installs it")

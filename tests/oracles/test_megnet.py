@@ -7,8 +7,9 @@ import torch
 from baselines.graphs.batch import GraphBatches
 from baselines.graphs.radius import WithinRadius
 from baselines.megnet import Block, Layers, MEGNet, MEGNetConfig
-from crystalformer.data.array_store import ArrayStore, write_store
+from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.crystal import Crystal
+from crystalformer.data.store_writer import write_store
 
 pytest.importorskip("matgl", reason="make test-oracles installs it")
 layers = pytest.importorskip("matgl.layers")

@@ -9,8 +9,9 @@ import torch
 from baselines.graphs.batch import GraphBatches
 from baselines.graphs.radius import WithinRadius
 from baselines.schnet import SchNet, SchNetConfig
-from crystalformer.data.array_store import ArrayStore, write_store
+from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.crystal import Crystal
+from crystalformer.data.store_writer import write_store
 
 torch_geometric = pytest.importorskip("torch_geometric", reason="make test-oracles installs it")
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crystalformer.data.array_store import ArrayStore, write_store
+from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.crystal import Crystal
+from crystalformer.data.store_writer import write_store
 
 MakeCrystals = Callable[..., list[Crystal]]
 

@@ -1,5 +1,6 @@
 """`prepare`: a name or path becomes a store, once, whoever asks and however often."""
 
+import csv
 import json
 import os
 import shutil
@@ -11,11 +12,11 @@ import pytest
 
 from crystalformer.data.array_store import StoreError
 from crystalformer.data.catalog import DATASETS
-from crystalformer.sources import convert
-from crystalformer.sources.convert import allowed_count, main, prepare
+from crystalformer.sources import parallel
+from crystalformer.sources.convert import allowed_count, convert, prepare
 from crystalformer.sources.records import DataError
 
-ROOT = Path(convert.__file__).resolve().parents[2]
+ROOT = Path(parallel.__file__).resolve().parents[2]
 
 
 def entry(id_: str, energy: float = 0.0, **changes: object) -> dict[str, object]:
@@ -66,7 +67,7 @@ def test_a_table_by_path(tmp_path: Path, table: Path) -> None:
 def test_an_unchanged_source_is_not_read_again(tmp_path: Path, table: Path, monkeypatch) -> None:
     store = prepare(table, tmp_path / "data")
     with monkeypatch.context() as patch:
-        patch.setattr(convert, "to_crystal", lambda record: pytest.fail("read again"))
+        patch.setattr(parallel, "convert", lambda *record: pytest.fail("read again"))
         assert prepare(table, tmp_path / "data").path == store.path
     write_lines(table, entry("a", 1.5), entry("b", 9.5))
     changed = prepare(table, tmp_path / "data")
@@ -106,12 +107,17 @@ def test_unreadable_crystals(tmp_path: Path, table: Path) -> None:
     assert "bad-2" in str(caught.value)
     assert "bad-3" not in str(caught.value)
     assert "and 1 more" in str(caught.value)
-    assert stores(root) == []
+    (report,) = root.glob("*.rejected.csv")
+    assert str(report) in str(caught.value)
+    rows = list(csv.DictReader(report.open()))
+    assert [(row["line"], row["id"]) for row in rows] == [(f"line {i + 1}", f"bad-{i}") for i in range(4)]
+    assert all("three cell vectors that span a volume" in row["reason"] for row in rows)
     for allowed in (4, 0.8):
-        store = prepare(table, root, max_rejected=allowed)
-        assert store.ids == ("good",)
-        assert store.manifest["counts"]["rejected"] == 4
-        assert store.manifest["rejected"][3]["id"] == "bad-3"
+        conversion = convert(table, root, max_rejected=allowed)
+        assert conversion.store.ids == ("good",)
+        assert conversion.rejected_rows == 4
+        assert conversion.rejections[3].id == "bad-3"
+        assert conversion.report == report
     with pytest.raises(DataError, match="got 4 of 5"):  # the store is there, but this caller allows fewer
         prepare(table, root, max_rejected=3)
     write_lines(table, entry("bad", lattice=flat))
@@ -133,7 +139,10 @@ def test_a_prepared_root_can_be_read_only(
 ) -> None:
     store = prepare(table, tmp_path / "data")
     with monkeypatch.context() as patch:
-        patch.setattr(convert, "folder_lock", lambda folder: pytest.fail("a lock file would be written"))
+        patch.setattr(
+            "crystalformer.sources.convert.folder_lock",
+            lambda folder: pytest.fail("a lock file would be written"),
+        )
         assert prepare(table, tmp_path / "data").path == store.path
 
 
@@ -157,14 +166,15 @@ def test_four_processes_build_once(tmp_path: Path) -> None:
     script = """
 import sys, time
 from crystalformer.data.splits import fractions, save_split
-from crystalformer.sources import convert
-read = convert.to_crystal
-def slow(record):
+from crystalformer.sources import parallel
+from crystalformer.sources.convert import prepare
+read = parallel.convert
+def slow(record, cell):
     time.sleep(0.01)
     print("read", record.id)
-    return read(record)
-convert.to_crystal = slow
-store = convert.prepare(sys.argv[1], sys.argv[2])
+    return read(record, cell)
+parallel.convert = slow
+store = prepare(sys.argv[1], sys.argv[2])
 print("hash", save_split(store, fractions(store.ids, 0.5, 0.2, 0.2, seed=int(sys.argv[3]))))
 """
     processes = [
@@ -186,18 +196,3 @@ print("hash", save_split(store, fractions(store.ids, 0.5, 0.2, 0.2, seed=int(sys
     assert len(keys) == 4
     assert set(store.manifest["splits"]) == keys
     assert stores(tmp_path / "data") == [store.path.name]
-
-
-def test_command_line(tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    root = ["--root", str(tmp_path / "data")]
-    assert main([str(table), *root]) == 0
-    printed = capsys.readouterr().out
-    assert "2 crystals, 4 atoms" in printed
-    assert "target energy (unit not known)" in printed
-    write_lines(table, entry("a"), entry("b", species=[55, 0]))
-    assert main([str(table), *root]) == 2
-    assert "b: line 2: crystal 'b': numbers: expected atomic numbers" in capsys.readouterr().err
-    assert main([str(table), *root, "--max-rejected", "0.5"]) == 0
-    assert "rejected b: line 2" in capsys.readouterr().out
-    assert main([str(table), *root, "--max-rejected", "many"]) == 2
-    assert "--max-rejected: expected a count or a share below 1, got 'many'" in capsys.readouterr().err

@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from crystalformer.data import image_lists
-from crystalformer.data.array_store import ArrayStore, write_store
+from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.crystal import Crystal
 from crystalformer.data.image_batch import ImageBatches
 from crystalformer.data.image_lists import open_image_lists
 from crystalformer.data.radius_images import radius_images
+from crystalformer.data.store_writer import write_store
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ import pytest
 
 from baselines.graphs.batch import GraphBatches
 from baselines.graphs.nearest import KNearest
-from crystalformer.data.array_store import ArrayStore, write_store
+from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.batch import CrystalBatches
 from crystalformer.data.catalog import DATASETS
 from crystalformer.data.crystal import Crystal
 from crystalformer.data.image_batch import ImageBatches
+from crystalformer.data.store_writer import write_store
 from crystalformer.sources import bundle
 from crystalformer.sources.convert import prepare
 from crystalformer.sources.records import DataError

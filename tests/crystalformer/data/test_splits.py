@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crystalformer.data.array_store import ArrayStore, StoreError, write_store
+from crystalformer.data.array_store import ArrayStore, StoreError
 from crystalformer.data.splits import (
     Split,
     fractions,
@@ -18,6 +18,7 @@ from crystalformer.data.splits import (
     save_split,
     subset,
 )
+from crystalformer.data.store_writer import write_store
 
 
 def ids_of(count: int) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crystalformer.data.array_store import ArrayStore, write_store
+from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.catalog import DATASETS
 from crystalformer.data.crystal import Crystal
 from crystalformer.data.datasets.row import Dataset, OfficialSplit, Target
@@ -23,6 +23,7 @@ from crystalformer.data.official import (
     source_id,
 )
 from crystalformer.data.splits import LABELS
+from crystalformer.data.store_writer import write_store
 
 SPLITS = Path(__file__).resolve().parents[4] / "shared" / "data" / "splits"
 needs_lists = pytest.mark.skipif(
