@@ -11,11 +11,12 @@ this order:
 5. `mae_table`: the one frame behind every table.
 6. `rounding`, `table_notes`, `render`, `latex`: that frame as Markdown, CSV and LaTeX.
 7. `ablation`: where a search was an ablation, what each change of its reference did.
-8. `sections`: what the page is made of; `contents` lists the sections, each made by a module of its own:
-   `error_tables`, `figures` (`error_plot`, `plots`), `ablation`, `search`, `protocol`, `failures`,
-   `provenance`.
-9. `picture`, `templating`, `html`: pictures, and the sections as one page.
-10. `build`: all of it, put in place at once or not at all.
+8. `model_report`: where each model errs, in groups of crystals and crystal by crystal.
+9. `sections`: what the page is made of; `contents` lists the sections, each made by a module of its own:
+   `error_tables`, `figures` (`error_plot`, `plots`), `model_report`, `ablation`, `search`,
+   `protocol`, `failures`, `provenance`.
+10. `picture`, `templating`, `html`: pictures, and the sections as one page.
+11. `build`: all of it, put in place at once or not at all.
 
 `python -m reports.trace RUN --model M --target T` goes the other way, from a cell back to what it came from:
 `trace`, `chain`, `origin`.

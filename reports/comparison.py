@@ -1,10 +1,11 @@
 """Is the best of several models better than the others, or only luckier with these crystals?"""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
-from scipy.stats import ttest_rel
+from scipy.stats import t, ttest_rel
 
 ALPHA = 0.05
 
@@ -104,3 +105,31 @@ def paired_p(differences: np.ndarray) -> float:
     if np.ptp(differences) == 0:  # the t statistic is 0/0 or infinite
         return 1.0 if differences[0] == 0 else 0.0
     return float(ttest_rel(differences, np.zeros_like(differences)).pvalue)
+
+
+def paired(differences: np.ndarray) -> tuple[float, float, float, float]:
+    """Mean, lower and upper end of its 95 % interval, and two-sided p of paired differences (n,).
+
+    NaN where n is too small.
+    """
+    p = paired_p(differences) if len(differences) > 1 else float("nan")
+    return *mean_interval(differences), p
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Mean of values (n,), and lower and upper end of its 95 % interval; NaN where n is too small.
+
+    Student's t with n - 1 degrees of freedom: mean ± t s / sqrt(n).
+    """
+    n = len(values)
+    mean = float(values.mean()) if n else float("nan")
+    if n < 2:
+        return mean, float("nan"), float("nan")
+    half = float(_quantile_of_t(n - 1) * values.std(ddof=1) / np.sqrt(n))
+    return mean, mean - half, mean + half
+
+
+@cache
+def _quantile_of_t(degrees: int) -> float:
+    """What 95 % of Student's t lie within, on either side of 0."""
+    return float(t.ppf(1 - ALPHA / 2, degrees))

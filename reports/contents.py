@@ -9,6 +9,7 @@ from reports.failures import failures_section
 from reports.figures import figures_section
 from reports.load import Results
 from reports.mae_table import MaeTable
+from reports.model_report.page import model_section
 from reports.protocol import protocol_section
 from reports.provenance import provenance_section
 from reports.search.page import search_section
@@ -19,6 +20,7 @@ SECTIONS: tuple[Callable[[Results, MaeTable, Path], Section | None], ...] = (
     errors_section,
     published_section,
     figures_section,
+    model_section,
     ablation_section,
     search_section,
     protocol_section,

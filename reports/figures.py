@@ -1,4 +1,4 @@
-"""The pictures of a report: errors with their spread, parity, learning curves and the search's history.
+"""The pictures of a report: errors with their spread, learning curves and the search's history.
 
 Each is drawn twice, for light and for dark pages, and carries a text alternative with the numbers that it
 shows.
@@ -38,16 +38,6 @@ def _of_task(results: Results, table: MaeTable, task: Task, folder: Path) -> lis
             partial(error_plot.errors, results, table, task),
         )
     ]
-    if "test" in set(table.measured(task)["split"]):
-        pictures.append(
-            draw(
-                folder / f"parity-{where}",
-                f"Predicted against calculated: {task.target}",
-                f"Test crystals, all seeds{f', in {unit}' if unit else ''}. On the line, both agree.",
-                plots.parity_alt(table, task),
-                partial(plots.parity, results, table, task),
-            )
-        )
     pictures.append(
         draw(
             folder / f"learning-curves-{where}",

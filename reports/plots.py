@@ -1,10 +1,9 @@
-"""Three plots of a report, and in words what each of them shows; the errors have a file of their own.
+"""Two plots of a report, and in words what each of them shows; the errors have a file of their own.
 
 Every plot function takes frames and a theme and returns a Matplotlib figure; a model has one colour
 everywhere.
 """
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,11 +13,10 @@ from reports.load import Results
 from reports.mae_table import MaeTable, Task
 from reports.published import REGISTRY_KEYS
 from reports.render import in_unit
-from reports.rounding import significant, with_sd
+from reports.rounding import significant
 from reports.theme import Theme
 
 WIDTH = 7.4  # inches; the page shows it at most this wide
-MOST_POINTS = 4000  # per parity panel; above it, density is drawn instead of points
 STYLES = ("-", "--", "-.", ":")  # of lines: six models each, since twelve colours are hard to tell apart
 MARKERS = {"complete": "o", "stopped": "v", "running": "s", "failed": "x"}
 
@@ -40,78 +38,6 @@ def named(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
 def chosen(frame: pd.DataFrame, experiment: str, model: str, target: str) -> pd.DataFrame:
     match = (frame["experiment"] == experiment) & (frame["model"] == model) & (frame["target"] == target)
     return frame[match & (frame["rank"] == 1)]
-
-
-def parity(results: Results, table: MaeTable, task: Task, theme: Theme) -> Figure:
-    candidates = candidates_of(table, task)
-    columns = min(3, len(candidates))
-    lines = -(-len(candidates) // columns)
-    figure = Figure(figsize=(WIDTH, WIDTH / max(columns, 2) * (lines + 0.12)))
-    panels = np.atleast_1d(figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)).ravel()
-    test = results.predictions[(results.predictions["split"] == "test") & (results.predictions["rank"] == 1)]
-    rows = table.measured(task)
-    for axes, (candidate, model, experiment) in zip(panels, candidates, strict=False):
-        points = chosen(test, experiment, model, task.target)
-        if len(points) > MOST_POINTS:
-            axes.hexbin(
-                points["y_true"],
-                points["y_pred"],
-                gridsize=60,
-                bins="log",
-                mincnt=1,
-                cmap="viridis",
-                linewidths=0,
-            )
-        else:
-            axes.plot(
-                points["y_true"],
-                points["y_pred"],
-                "o",
-                color=theme.colour(model),
-                alpha=0.35,
-                markersize=3.2,
-                markeredgewidth=0,
-            )
-        axes.set_title(candidate)
-        row = rows[(rows["candidate"] == candidate) & (rows["split"] == "test")]
-        if len(row):
-            value, sd = with_sd(row["mae"].iloc[0], row["sd"].iloc[0])
-            axes.text(
-                0.04,
-                0.96,
-                f"MAE {value}{f' ± {sd}' if sd else ''}",
-                transform=axes.transAxes,
-                va="top",
-                fontsize=8.5,
-            )
-    low, high = _common_limits(list(panels[: len(candidates)]))
-    for axes in panels[: len(candidates)]:
-        axes.plot([low, high], [low, high], color=theme.muted, linewidth=1, zorder=1)
-        axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    for axes in panels[len(candidates) :]:
-        axes.set_visible(False)
-    unit = unit_of(table, task)
-    figure.supxlabel(in_unit(f"{task.target}, calculated by DFT", unit), fontsize=9.5)
-    for axes in panels[: len(candidates) : columns]:
-        axes.set_ylabel(in_unit("predicted", unit))
-    for axes in panels[max(0, len(candidates) - columns) : len(candidates)]:
-        axes.tick_params(labelbottom=True)  # also where the panel below is empty
-    return figure
-
-
-def _common_limits(panels: list[Axes]) -> tuple[float, float]:
-    limits = [limit for axes in panels for limit in (*axes.get_xlim(), *axes.get_ylim())]
-    return min(limits), max(limits)
-
-
-def parity_alt(table: MaeTable, task: Task) -> str:
-    rows = table.measured(task)
-    test = rows[rows["split"] == "test"]
-    shown = "; ".join(
-        f"{row.candidate}: {row.crystals} test crystals, MAE {significant(row.mae)}"
-        for row in test.itertuples()
-    )
-    return f"Parity plot of {task.target}: predicted against calculated values, one panel per model. {shown}."
 
 
 def learning_curves(results: Results, table: MaeTable, task: Task, theme: Theme) -> Figure:

@@ -94,9 +94,37 @@ class Code:
     text: str
 
 
+@dataclass(frozen=True)
+class ElementCell:
+    """One element: `share` in per cent of the colour scale, None where it has no value; `few`: of little
+    weight; `words`: its value, for people who point at it.
+    """
+
+    column: int
+    row: int
+    symbol: str
+    share: int | None
+    few: bool
+    words: str
+
+
+@dataclass(frozen=True)
+class PeriodicTable:
+    """Elements in colours; `low` and `high` are the ends of the scale, `alt` says in words what it shows.
+    Without a title it has no heading.
+    """
+
+    title: str
+    caption: str
+    alt: str
+    cells: tuple[ElementCell, ...]
+    low: str
+    high: str
+
+
 Block = (
-    Heading | Paragraph | Caution | Bullets | Grid | PrintedTable | Picture | Folded | Links | Facts
-    | Failure | Code
+    Heading | Paragraph | Caution | Bullets | Grid | PrintedTable | Picture | PeriodicTable | Folded | Links
+    | Facts | Failure | Code
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from reports.picture import Picture, slug
 from reports.render import PrintedTable, is_numeric
-from reports.sections import Block, Folded, Heading, Section
+from reports.sections import Block, Folded, Heading, PeriodicTable, Section
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -69,7 +69,8 @@ def _block(block: Block, anchors: Anchors) -> dict[str, Any]:
         return {"kind": kind, "anchor": anchors.of(block.title), **_embedded(block)}
     if isinstance(block, PrintedTable):
         return {"kind": kind, "anchor": anchors.of(block.title), **_printed(block)}
-    return {"kind": kind, **{name: getattr(block, name) for name in block.__dataclass_fields__}}
+    anchor = {"anchor": anchors.of(block.title)} if isinstance(block, PeriodicTable) and block.title else {}
+    return {"kind": kind, **anchor, **{name: getattr(block, name) for name in block.__dataclass_fields__}}
 
 
 def _printed(table: PrintedTable) -> dict[str, Any]:

@@ -37,6 +37,8 @@ class RunFolderMaker:
     failures: tuple[dict[str, str], ...] = ()
     unrepresented: dict[str, int] = field(default_factory=dict)  # model -> so many of each split
     floors: dict[str, float] = field(default_factory=dict)  # as errors; "mean" has one seed
+    settings: dict[str, Any] = field(default_factory=dict)  # of every model, as its record states them
+    described: bool = True  # whether there is a crystals.parquet
 
     def write(self, folder: Path, finals: bool = True) -> Path:
         """Writes the run folder and returns it; without its final runs where `finals` is false."""
@@ -48,6 +50,8 @@ class RunFolderMaker:
         trials = [trial for target in self.targets for trial in self._trials(target)]
         pd.DataFrame(trials).to_parquet(folder / "trials.parquet", index=False)
         write_json(folder / "search.json", self._search())
+        if self.described:
+            self.crystals().to_parquet(folder / "crystals.parquet", index=False)
         if finals:
             for target in self.targets:
                 for model in self.errors:
@@ -68,6 +72,20 @@ class RunFolderMaker:
         splits = ["val"] * self.val + ["test"] * self.test
         ids = [f"mp-{number}" for number in range(len(splits))]
         return pd.DataFrame({"id": ids, "split": splits, "y_true": rng.normal(1.9, 0.4, len(splits))})
+
+    def crystals(self) -> pd.DataFrame:
+        """What `suite.crystals` writes: four kinds of crystals in turn, one of them without symmetry."""
+        kinds = [
+            ("NaCl", "Na Cl", 2, 225),
+            ("SiO2", "O Si", 9, 152),
+            ("Fe", "Fe", 1, 229),
+            ("Fe2O3", "O Fe", 10, None),
+        ]
+        rows = [(f"mp-{number}", *kinds[number % len(kinds)]) for number in range(self.val + self.test)]
+        table = pd.DataFrame(rows, columns=["id", "formula", "elements", "atoms", "space_group"])
+        table = table.astype({"atoms": "Int32", "space_group": "Int16"})
+        table.attrs = {"symmetry_tolerance": 0.1}
+        return table
 
     def _search(self) -> dict[str, Any]:
         split = {
@@ -153,7 +171,7 @@ class RunFolderMaker:
                         "stopped": "stopped by ASHA at epoch 3",
                         "complete": "ran all epochs",
                     }[state],
-                    "config": json.dumps({"model": {}, "train": {"epochs": self.epochs}}),
+                    "config": json.dumps({"model": self.settings, "train": {"epochs": self.epochs}}),
                     f"{model}/lr": float(10 ** rng.uniform(-4, -3)),
                 }
                 | (_of_crystalformer(number, rng) if model == "crystalformer" else {})
@@ -188,7 +206,7 @@ class RunFolderMaker:
                 "target": target,
                 "unit": self.targets[target],
                 "seed": seed,
-                "config": {"model": {}, "train": {"epochs": self.epochs, "seed": seed}},
+                "config": {"model": self.settings, "train": {"epochs": self.epochs, "seed": seed}},
                 "selected_from": {
                     "trial_id": self.trial_id(target, model, rank),
                     "val_mae": self._validated(folder, target, model, rank),

@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t
 
 from reports.ablation.study import Scalar, Study
-from reports.comparison import ALPHA, holm, paired_p
+from reports.comparison import ALPHA, holm, paired
 
 WEIGHTS = "weights"  # the factor of the row that compares two sets of weights of the same runs
 LAST_STEP = "last step"
@@ -154,16 +153,3 @@ def _effect(
         high=high,
         p=p,
     )
-
-
-def paired(differences: np.ndarray) -> tuple[float, float, float, float]:
-    """Mean, lower and upper end of its 95 % interval, and two-sided p of paired differences (n,).
-
-    Student's t with n - 1 degrees of freedom: mean ± t s / sqrt(n). NaN where n is too small.
-    """
-    n = len(differences)
-    mean = float(differences.mean()) if n else float("nan")
-    if n < 2:
-        return mean, float("nan"), float("nan"), float("nan")
-    half = float(t.ppf(1 - ALPHA / 2, n - 1) * differences.std(ddof=1) / np.sqrt(n))
-    return mean, mean - half, mean + half, paired_p(differences)

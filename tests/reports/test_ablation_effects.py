@@ -10,8 +10,9 @@ import pytest
 from ablation_folders import FACTORS, write_ablation
 from scipy.stats import false_discovery_control, ttest_1samp, ttest_rel
 
-from reports.ablation.effects import WEIGHTS, Effect, effects, paired, reference_errors
+from reports.ablation.effects import WEIGHTS, Effect, effects, reference_errors
 from reports.ablation.study import Study, studies
+from reports.comparison import paired
 from reports.load import load
 from reports.run_folder import ReportError
 

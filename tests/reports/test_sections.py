@@ -17,6 +17,7 @@ from reports.sections import (
     Bullets,
     Caution,
     Code,
+    ElementCell,
     Facts,
     Failure,
     Folded,
@@ -24,6 +25,7 @@ from reports.sections import (
     Heading,
     Links,
     Paragraph,
+    PeriodicTable,
     Section,
 )
 
@@ -43,6 +45,7 @@ def every_block(folder: Path) -> list[Block]:
         Grid(MARKUP, (MARKUP,), (False,), ((MARKUP,),), frozenset({MARKUP})),
         PrintedTable("key", MARKUP, (MARKUP, MARKUP), (row,), (MARKUP,)),
         Picture(MARKUP, MARKUP, MARKUP, png, png),
+        PeriodicTable(MARKUP, MARKUP, MARKUP, (ElementCell(0, 0, MARKUP, 5, True, MARKUP),), MARKUP, MARKUP),
         Folded(MARKUP, (Heading(MARKUP), Folded(MARKUP, (Paragraph(MARKUP),)))),
         Links(MARKUP, ((MARKUP, MARKUP),)),
         Facts(((MARKUP, MARKUP),)),

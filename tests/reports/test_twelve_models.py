@@ -6,8 +6,11 @@ from matplotlib.figure import Figure
 from run_folders import RunFolderMaker
 
 from reports import error_plot, plots, published
+from reports.build import build as build_report
 from reports.load import Results, load
 from reports.mae_table import MaeTable, Task, build
+from reports.model_report.parity import parity
+from reports.model_report.per_crystal import task_errors
 from reports.theme import THEMES, style
 
 FLOORS = {"mean": 0.9, "forest": 0.07}
@@ -67,6 +70,14 @@ def test_the_words_have_every_model_and_floor(results: Results, table: MaeTable)
 
 def test_floors_are_in_no_parity_plot(results: Results, table: MaeTable) -> None:
     assert table.tasks == [Task("mp-elastic-2015", "log10_K_VRH")]
-    figure = plots.parity(results, table, table.tasks[0], THEMES[0])
+    figure = parity(task_errors(results, table, table.tasks[0]), THEMES[0])
     assert sum(axes.get_visible() for axes in figure.axes) == 12
     assert not any("floor" in axes.get_title() for axes in figure.axes)
+
+
+def test_the_page_stays_small_with_the_best_model_in_full_and_the_others_folded(results: Results) -> None:
+    (folder,) = results.folders.values()
+    page = (build_report([folder.path], folder.path / "report") / "index.html").read_text(encoding="utf-8")
+    assert len(page) < 5_000_000
+    assert page.count("elements and worst crystals") == 11
+    assert page.count('<svg class="elements"') == 12
