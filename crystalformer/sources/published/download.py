@@ -23,7 +23,7 @@ from crystalformer.sources.records import DataError
 if TYPE_CHECKING:
     from requests import Response, Session
 
-CHUNK = 1 << 18  # bytes
+CHUNK = 1 << 16  # bytes; of a chunk that is cut off nothing is kept
 AGENT = "crystalformer-suite"
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})  # answers that may be others in a moment
 
@@ -68,8 +68,8 @@ def download(
     folder: Path,
     watcher: TransferWatcher | None = None,
     patience: Patience | None = None,
-) -> dict[str, Any]:
-    """Get a file into the folder, unless it is there; where it came from: `url`, `size`, `sha256`.
+) -> dict[str, Any] | None:
+    """Get a file into the folder; where it came from: `url`, `size`, `sha256`. None: it was there.
 
     Proxies are taken from the environment (HTTP_PROXY, HTTPS_PROXY, NO_PROXY), certificates from
     REQUESTS_CA_BUNDLE, where these are set.
@@ -84,6 +84,8 @@ def download(
     failures = []
     try:
         with folder_lock(place), requests.Session() as session:
+            if place.is_file():  # another process was faster
+                return None
             session.headers.update({"User-Agent": AGENT, "Accept-Encoding": "identity"})
             for url in file.urls:
                 try:
@@ -139,7 +141,9 @@ class _Transfer:
         if done and known.get("etag"):
             headers["If-Range"] = known["etag"]
         with self._answer(session, url, headers) as answer:
-            if answer.status_code == 416:  # the part is as long as the file, or longer: it will be verified
+            if (
+                answer.status_code == 416 and done
+            ):  # the part is as long as the file, or longer: it will be verified
                 return
             if answer.status_code not in (200, 206):
                 raise _Failure(f"answer {answer.status_code} {answer.reason}", answer.status_code in PASSING)

@@ -66,7 +66,8 @@ def obtain(
     for file in files:
         if not (folder / file.name).is_file():
             try:
-                _remember(folder, file.name, download(file, folder, watcher, patience))
+                if origin := download(file, folder, watcher, patience):
+                    _remember(folder, file.name, origin)
             except DataError as error:
                 missing = [other for other in files if not (folder / other.name).is_file()]
                 raise Unobtainable(f"{dataset.name}: {error}", dataset, missing) from error
