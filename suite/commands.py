@@ -17,6 +17,7 @@ class Command:
 
 COMMANDS: dict[str, Command] = {
     "search": Command("suite.search", "search hyper-parameters, train the best again, report"),
+    "data": Command("suite.data", "list the data sets, prepare and verify them"),
     "models": Command("suite.models", "list the models of the registry"),
     "report": Command("reports", "build tables, figures and the page again from run folders"),
     "trace": Command("reports.trace", "show where an error of a table comes from, and recompute it"),

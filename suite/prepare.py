@@ -13,6 +13,7 @@ from crystalformer.data.official import fold_split, official_split
 from crystalformer.data.splits import Split, fractions, from_column, labelled_ids, save_split, subset
 from crystalformer.data.targets import TargetScaler
 from crystalformer.sources.convert import Conversion, allowed_count, convert
+from crystalformer.sources.published.download import TransferWatcher
 from crystalformer.sources.records import Rejection
 from suite.space.data_block import SplitSpec
 from suite.space.search_space import SearchSpace
@@ -71,14 +72,14 @@ def _duplicates_of(store: ArrayStore, split: Split) -> dict:
     return record
 
 
-def prepare_data(space: SearchSpace, root: Path) -> PreparedData:
-    """Convert the data set unless that has been done, and store its splits.
+def prepare_data(space: SearchSpace, root: Path, watcher: TransferWatcher | None = None) -> PreparedData:
+    """Download and convert the data set unless that has been done, and store its splits.
 
     Raises:
         ValueError: the data set, a target or a split is not what the space expects of it.
     """
     data = space.data
-    converted = convert(data.dataset, root, data.max_rejected, data.targets, cell=data.cell)
+    converted = convert(data.dataset, root, data.max_rejected, data.targets, watcher, data.cell)
     store = converted.store
     known = DATASETS.get(data.dataset) if isinstance(data.dataset, str) else None
     splits = {target: _split(space, converted, target) for target in data.targets}

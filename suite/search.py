@@ -44,16 +44,12 @@ def _run(options: argparse.Namespace, console: Console, errors: Console) -> int:
         if options.address:
             check_address(options.address)
         space = load_space(options.space, _overrides(options))
-        data = _prepare(options, space)
+        if options.dry_run:
+            return _describe(options, space, console)
+        data = _prepare(options, space, console)
     except ValueError as error:
         _say(errors, str(error))
         return WRONG_INPUT
-    if options.dry_run:
-        from suite.space.describe import describe
-
-        counts = {target: split.counts for target, split in data.splits.items()}
-        console.print(describe(space, len(data.store), counts))
-        return DONE
 
     from suite.experiment import Experiment, ExperimentBusy, ExperimentError
 
@@ -74,12 +70,34 @@ def _run(options: argparse.Namespace, console: Console, errors: Console) -> int:
         return FAILED
 
 
-def _prepare(options: argparse.Namespace, space: "SearchSpace") -> "PreparedData":
+def _describe(options: argparse.Namespace, space: "SearchSpace", console: Console) -> int:
+    """What would be searched; nothing is downloaded for it."""
+    from suite.expected import expected
+    from suite.space.describe import describe
+
+    numbers = expected(space, options.data)
+    if numbers is not None:
+        console.print(describe(space, numbers.crystals, numbers.counts, expected=True))
+        return DONE
+    data = _prepare(options, space, console)
+    counts = {target: split.counts for target, split in data.splits.items()}
+    console.print(describe(space, len(data.store), counts))
+    return DONE
+
+
+def _prepare(options: argparse.Namespace, space: "SearchSpace", console: Console) -> "PreparedData":
     """The data of the search; what is wrong with them is told with the place that asks for them."""
+    from crystalformer.sources.published.files import Unobtainable
+    from suite.data.hints import by_hand, instead
+    from suite.data.transfers import watching_transfers
     from suite.prepare import prepare_data
 
     try:
-        return prepare_data(space, options.data)
+        with watching_transfers(console) as watcher:
+            return prepare_data(space, options.data, watcher)
+    except Unobtainable as error:
+        hints = f"{by_hand(error.dataset, error.files, options.data)}\n{instead()}"
+        raise ValueError(f"{options.space}: data: {error}\n{hints}") from error
     except OSError as error:
         raise ValueError(f"--data {options.data}: expected a folder to write to, got {error}") from error
     except ValueError as error:

@@ -26,6 +26,7 @@ def describe(
     space: SearchSpace,
     crystals: int | None = None,
     splits: Mapping[str, Mapping[str, int]] | None = None,
+    expected: bool = False,
     samples: int = 3,
     models: "Mapping[str, ModelEntry] | None" = None,
 ) -> RenderableType:
@@ -35,13 +36,14 @@ def describe(
         space: the search space.
         crystals: number of crystals of the data set, None if it is not prepared yet.
         splits: target -> {"train": number of crystals, "val": ..., "test": ...}, where known.
+        expected: these numbers are the catalogue's; the data are not here yet.
         samples: example configurations per model, the one tried first included.
         models: the registry, by default `suite.models.MODELS`; builds the examples to count parameters.
     """
     from suite.models import MODELS
 
     models = MODELS if models is None else models
-    parts: list[RenderableType] = [_summary(space, crystals, splits or {})]
+    parts: list[RenderableType] = [_summary(space, crystals, splits or {}, " (expected)" if expected else "")]
     for model in space.models.values():
         parts += ["", _parameters(space, model), _examples(space, model, models[model.key], samples)]
     if space.notes:
@@ -49,20 +51,27 @@ def describe(
     return Group(*parts)
 
 
-def _summary(space: SearchSpace, crystals: int | None, splits: Mapping[str, Mapping[str, int]]) -> Table:
+def _summary(
+    space: SearchSpace, crystals: int | None, splits: Mapping[str, Mapping[str, int]], expected: str
+) -> Table:
     """One line per block of the grammar."""
     table = Table(
         title=f"Search space {space.name}", box=box.SIMPLE_HEAD, show_header=False, title_justify="left"
     )
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    known = f"{crystals:,} crystals" if crystals is not None else "number of crystals known once prepared"
+    known = (
+        f"{crystals:,} crystals{expected}"
+        if crystals is not None
+        else "number of crystals known once prepared"
+    )
     part = "" if space.data.subset is None else f", of which {space.data.subset:,} are used"
     cell = "" if space.data.cell == AS_GIVEN else f", cells {space.data.cell}"
     table.add_row("data", Text(f"{space.data.dataset}, {known}{part}{cell}"))
     for target in space.data.targets:
         counts = splits.get(target)
-        numbers = f": {', '.join(f'{label} {count:,}' for label, count in counts.items())}" if counts else ""
+        parts = ", ".join(f"{label} {count:,}" for label, count in (counts or {}).items())
+        numbers = f": {parts}{expected}" if counts else ""
         table.add_row("target", Text(f"{target}, split {_split(space.data.split[target])}{numbers}"))
     search, final = space.search, space.final
     table.add_row("objective", ", ".join(space.objective))

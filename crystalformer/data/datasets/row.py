@@ -102,8 +102,9 @@ class OfficialSplit:
 class Dataset:
     """One data set: either bundled, or published in parts.
 
-    `crystals` is the number of all its crystals. `splits` has the official split of each target that has
-    one. `citation` and `license` go into every report; `note` is what a user should know besides.
+    `crystals` is their number, those of parts with a suffix not counted. `splits` has the official split of
+    each target that has one. `citation` and `license` go into every report; `note` is what a user should
+    know besides.
     """
 
     name: str

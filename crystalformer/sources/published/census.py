@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from crystalformer.data.datasets.row import Dataset, Part, Target
-from crystalformer.data.official import FOLDS, REPEATED, Roster, fold_ids, official_ids
+from crystalformer.data.official import FOLDS, OTHER_FILE, REPEATED, Roster, fold_ids, official_ids
 from crystalformer.sources.records import DataError, Record
 
 OUTSIDE = 0.1  # of the values may lie outside of the usual range
@@ -50,37 +50,11 @@ class Census:
             for name, column in self.values.items():
                 column.append(record.targets.get(name, nan))
             yield record
-        self.check()
+        compare(self.dataset, self.parts, self.roster())
 
     def roster(self) -> Roster:
         """All records, in the order of the source."""
         return Roster(self.ids, self.labels, {name: np.array(column) for name, column in self.values.items()})
-
-    def check(self) -> None:
-        """Compare with the catalogue.
-
-        Raises:
-            DataError: as `passing`.
-        """
-        roster = self.roster()
-        expected = [part.crystals for part in self.parts]
-        if None not in expected and len(self.ids) != sum(count for count in expected if count):
-            raise DataError(
-                f"{self.dataset.name}: expected {sum(count for count in expected if count):,} crystals, got "
-                f"{len(self.ids):,}: the file is not the published one"
-            )
-        for name, values in roster.targets.items():
-            check_unit(self.dataset.name, name, self.dataset.targets[name], values[~np.isnan(values)])
-        try:
-            for name in roster.targets:
-                split = self.dataset.splits.get(name)
-                if split is not None and split.rule == "folds":
-                    for fold in range(FOLDS):
-                        fold_ids(self.dataset, roster, name, fold)
-                elif split is not None:
-                    official_ids(self.dataset, roster, name)
-        except ValueError as error:
-            raise DataError(str(error)) from error
 
     def absent(self, rejected: Iterable[str]) -> list[dict[str, Any]]:
         """What the official split must know of records that made no crystals: place, label and targets."""
@@ -94,6 +68,30 @@ class Census:
             }
             for position in sorted(place[id_] for id_ in rejected)
         ]
+
+
+def compare(dataset: Dataset, parts: tuple[Part, ...], roster: Roster) -> None:
+    """Compare the records of these parts with the catalogue: their number, units, splits and ids.
+
+    Raises:
+        DataError: they are not those of the published data set.
+    """
+    expected = [part.crystals for part in parts]
+    total = sum(count for count in expected if count is not None)
+    if None not in expected and len(roster.ids) != total:
+        raise DataError(f"{dataset.name}: expected {total:,} crystals, got {len(roster.ids):,}: {OTHER_FILE}")
+    for name, values in roster.targets.items():
+        check_unit(dataset.name, name, dataset.targets[name], values[~np.isnan(values)])
+    try:
+        for name in roster.targets:
+            split = dataset.splits.get(name)
+            if split is not None and split.rule == "folds":
+                for fold in range(FOLDS):
+                    fold_ids(dataset, roster, name, fold)
+            elif split is not None:
+                official_ids(dataset, roster, name)
+    except ValueError as error:
+        raise DataError(str(error)) from error
 
 
 def check_unit(dataset: str, name: str, target: Target, values: np.ndarray) -> None:

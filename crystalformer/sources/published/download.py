@@ -48,7 +48,7 @@ class TransferWatcher(Protocol):
 class Patience:
     """How long to wait, in seconds, and how often to try an address that answers."""
 
-    contact: float = 5.0  # until some address of the file answers
+    contact: float = 4.0  # until some address of the file answers
     answer: float = 20.0  # until an address answers, once one has
     stall: float = 30.0  # until more of the file arrives
     tries: int = 4
