@@ -24,7 +24,7 @@ def expected(space: SearchSpace, root: Path) -> Expected | None:
     dataset = DATASETS.get(data.dataset) if isinstance(data.dataset, str) else None
     if dataset is None or dataset.bundle is not None:
         return None
-    if prepared(dataset.name, root, data.max_rejected, data.targets) is not None:
+    if prepared(dataset.name, root, data.max_rejected, data.targets, data.cell) is not None:
         return None
     counts = {target: _counts(dataset, target, rule, data.subset) for target, rule in data.split.items()}
     return Expected(dataset.crystals, {target: known for target, known in counts.items() if known})

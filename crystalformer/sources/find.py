@@ -85,10 +85,12 @@ def _published(
     def read() -> Reading:
         folder, files = obtain(dataset, parts, root, watcher)
         origins.update(files)
-        return Reading(read_published(census, folder), dataset.crystals)
+        counts = [part.crystals for part in parts]
+        total = None if None in counts else sum(count for count in counts if count is not None)
+        return Reading(read_published(census, folder), total)
 
     def learned(rejections: Sequence[Rejection]) -> dict[str, Any]:
-        return {"files": origins, "absent": census.absent(rejection.id for rejection in rejections)}
+        return {"files": origins, "absent": census.absent(row.id for row in rejections if not row.target)}
 
     return Source(
         name=dataset.name,

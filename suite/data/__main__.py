@@ -20,10 +20,9 @@ from pathlib import Path
 from rich.console import Console
 
 from crystalformer.data.catalog import DATASETS, Dataset
+from crystalformer.data.cell_names import AS_GIVEN, CELLS
 from suite.command_line import DONE, FAILED, INTERRUPTED, WRONG_INPUT, OneLineParser
 from suite.interrupts import interruptible
-
-NAMED = 5  # rejected crystals that are listed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,25 +64,32 @@ def _info(options: argparse.Namespace, console: Console, errors: Console) -> int
 
 def _prepare(options: argparse.Namespace, console: Console, errors: Console) -> int:
     from crystalformer.sources.published.files import Unobtainable
+    from crystalformer.sources.rejections import summary
     from suite.data.actions import prepare_named
     from suite.data.hints import by_hand
 
     given = options.from_ or []
     try:
-        store = prepare_named(
-            options.name, given, options.target or (), options.data, options.max_rejected, console
+        converted = prepare_named(
+            options.name,
+            given,
+            options.target or (),
+            options.data,
+            options.max_rejected,
+            options.cell,
+            console,
         )
     except Unobtainable as error:
         _say(errors, f"{error}\n{by_hand(error.dataset, error.files, options.data)}")
         return FAILED
+    store = converted.store
     _say(console, f"{store.path}: {len(store):,} crystals, {len(store.numbers):,} atoms")
     for name, unit in store.units.items():
         _say(console, f"  {name} ({unit or 'unit not known'})")
-    rejected = store.manifest["rejected"]
-    for row in rejected[:NAMED]:
-        _say(console, f"  rejected {row['id']}: {row['reason']}")
-    if len(rejected) > NAMED:
-        _say(console, f"  and {len(rejected) - NAMED} more")
+    if converted.report is not None:
+        _say(console, f"rejected, all listed in {converted.report}:")
+        for line in summary(converted.rejections):
+            _say(console, line)
     return DONE
 
 
@@ -141,6 +147,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     prepare.add_argument(
         "--max-rejected", type=int, default=0, metavar="N", help="unreadable crystals allowed (default: 0)"
+    )
+    prepare.add_argument(
+        "--cell", choices=CELLS, default=AS_GIVEN, help="which cell is stored (default: %(default)s)"
     )
     prepare.set_defaults(run=_prepare)
     verify = commands.add_parser("verify", parents=[shared], help="check the files and stores that are here")

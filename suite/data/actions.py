@@ -8,7 +8,7 @@ from rich.console import Console
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.catalog import DATASETS, Dataset
 from crystalformer.data.official import Roster
-from crystalformer.sources.convert import prepare
+from crystalformer.sources.convert import Conversion, convert
 from crystalformer.sources.published.census import compare
 from crystalformer.sources.published.files import origins, place, take
 from crystalformer.sources.published.verify import Damaged, verified
@@ -18,9 +18,15 @@ from suite.data.transfers import watching_transfers
 
 
 def prepare_named(
-    name: str, given: Sequence[Path], targets: Sequence[str], root: Path, max_rejected: int, console: Console
-) -> ArrayStore:
-    """Take files that were copied by hand, download the others, convert; the opened store.
+    name: str,
+    given: Sequence[Path],
+    targets: Sequence[str],
+    root: Path,
+    max_rejected: int,
+    cell: str,
+    console: Console,
+) -> Conversion:
+    """Take files that were copied by hand, download the others, convert.
 
     Raises:
         DataError: no such data set, target or file, one that is not the published one, or not to be had.
@@ -30,14 +36,14 @@ def prepare_named(
     if dataset is None or dataset.bundle is not None:
         if given:
             raise DataError(f"--from: expected a data set that is downloaded, got {name}")
-        return prepare(name, root, max_rejected)
+        return convert(name, root, max_rejected, cell=cell)
     for target in targets:
         if target not in dataset.targets:
             raise DataError(f"--target: expected one of {', '.join(dataset.targets)}, got {target!r}")
     for file in take(dataset, given, root):
         console.print(f"taken: {file.name}", markup=False, highlight=False)
     with watching_transfers(console) as watcher:
-        return prepare(name, root, max_rejected, targets=targets or None, watcher=watcher)
+        return convert(name, root, max_rejected, targets or None, watcher, cell)
 
 
 def faults(dataset: Dataset, root: Path) -> Iterator[str]:

@@ -21,7 +21,7 @@ EVERY_S = 10.0
 
 
 class _Bars:
-    """One bar per file."""
+    """A bar for the file that is on its way; between files the screen belongs to others."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -30,6 +30,7 @@ class _Bars:
     def begins(self, name: str, done: int, total: int | None) -> None:
         if name not in self._bars:
             self._bars[name] = self._progress.add_task(name)
+            self._progress.start()
         self._progress.update(self._bars[name], completed=done, total=total)
 
     def advanced(self, name: str, done: int) -> None:
@@ -37,7 +38,8 @@ class _Bars:
 
     def ended(self, name: str) -> None:
         if name in self._bars:
-            self._progress.stop_task(self._bars[name])
+            self._progress.stop()
+            self._progress.remove_task(self._bars.pop(name))
 
     def message(self, text: str) -> None:
         self._progress.console.print(text, markup=False, highlight=False)
@@ -89,5 +91,8 @@ def watching_transfers(console: Console) -> Iterator[TransferWatcher]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as progress:
+    progress = Progress(*columns, console=console)
+    try:
         yield _Bars(progress)
+    finally:
+        progress.stop()
