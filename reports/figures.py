@@ -1,4 +1,4 @@
-"""The pictures of a report: errors with their spread, learning curves and the search's history.
+"""The pictures of a report: errors with their spread, and learning curves.
 
 Each is drawn twice, for light and for dark pages, and carries a text alternative with the numbers that it
 shows.
@@ -6,8 +6,6 @@ shows.
 
 from functools import partial
 from pathlib import Path
-
-import pandas as pd
 
 from reports import error_plot, plots
 from reports.load import Results
@@ -20,7 +18,6 @@ from reports.sections import Section
 def figures_section(results: Results, table: MaeTable, figures: Path) -> Section | None:
     """Writes the figures as PNG into the folder `figures` and describes them; None without data."""
     pictures = [picture for task in table.tasks for picture in _of_task(results, table, task, figures)]
-    pictures += [_history(results, *search, figures) for search in _searches(results)]
     return Section("figures", "Figures", "Figures", pictures) if pictures else None
 
 
@@ -49,25 +46,3 @@ def _of_task(results: Results, table: MaeTable, task: Task, folder: Path) -> lis
         )
     )
     return pictures
-
-
-def _history(results: Results, experiment: str, target: str, trials: pd.DataFrame, folder: Path) -> Picture:
-    unit = results.folders[experiment].search["dataset"]["targets"].get(target)
-    where = f", {experiment}" if len(results.folders) > 1 else ""
-    return draw(
-        folder / f"search-history-{slug(f'{experiment}-{target}')}",
-        f"Search history: {target}{where}",
-        f"Validation {in_unit('MAE', unit)} of each trial. The line is the lowest so far of each model.",
-        plots.history_alt(trials, unit),
-        partial(plots.history, trials, unit),
-    )
-
-
-def _searches(results: Results) -> list[tuple[str, str, pd.DataFrame]]:
-    """Experiment, target and trials, where at least one trial has an error to show."""
-    grouped = results.trials.groupby(["experiment", "target"], sort=False)
-    return [
-        (str(name), str(target), trials)
-        for (name, target), trials in grouped
-        if trials["val_mae"].notna().any()
-    ]

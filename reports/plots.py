@@ -11,14 +11,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from reports.load import Results
 from reports.mae_table import MaeTable, Task
-from reports.published import REGISTRY_KEYS
 from reports.render import in_unit
 from reports.rounding import significant
 from reports.theme import Theme
 
 WIDTH = 7.4  # inches; the page shows it at most this wide
 STYLES = ("-", "--", "-.", ":")  # of lines: six models each, since twelve colours are hard to tell apart
-MARKERS = {"complete": "o", "stopped": "v", "running": "s", "failed": "x"}
 
 
 def unit_of(table: MaeTable, task: Task) -> str | None:
@@ -68,12 +66,12 @@ def learning_curves(results: Results, table: MaeTable, task: Task, theme: Theme)
     axes.set_xlabel("epoch")
     axes.set_ylabel(in_unit("validation MAE", unit_of(table, task)))
     axes.set_yscale("log")
-    _plain_log_ticks(axes)
+    plain_log_ticks(axes)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 
-def _plain_log_ticks(axes: Axes) -> None:
+def plain_log_ticks(axes: Axes) -> None:
     """Numbers as in the tables (0.05, not 5 x 10^-2), and only as many as fit."""
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -99,76 +97,3 @@ def curves_alt(results: Results, table: MaeTable, task: Task) -> str:
         for row in floors[floors["split"] == "val"].itertuples()
     ]
     return f"Learning curves of the final runs, validation MAE of {task.target}: {'; '.join(ends)}."
-
-
-def history(trials: pd.DataFrame, unit: str | None, theme: Theme) -> Figure:
-    figure = Figure(figsize=(WIDTH, 3.6))
-    axes = figure.add_subplot()
-    known = sorted(set(trials["model"]), key=lambda key: (*REGISTRY_KEYS, key).index(key))
-    for model in known:
-        mine = trials[trials["model"] == model].sort_values("number")
-        complete = mine[mine["state"] == "complete"].dropna(subset=["val_mae"])
-        axes.step(
-            complete["number"],
-            complete["val_mae"].cummin(),
-            where="post",
-            color=theme.colour(model),
-            alpha=0.6,
-            linewidth=1.3,
-        )
-        for state, marker in MARKERS.items():
-            points = mine[mine["state"] == state].dropna(subset=["val_mae"])
-            face = theme.colour(model) if state in ("complete", "failed") else theme.paper
-            axes.plot(
-                points["number"],
-                points["val_mae"],
-                marker,
-                color=theme.colour(model),
-                markerfacecolor=face,
-                markersize=6,
-            )
-        axes.plot([], [], "-", color=theme.colour(model), label=model, linewidth=4)
-    states = [state for state in MARKERS if (trials["state"] == state).any()]
-    axes.set_yscale("log")
-    _plain_log_ticks(axes)
-    failed = trials[trials["val_mae"].isna()]
-    for model, mine in failed.groupby("model"):  # no error to show: at the upper edge
-        axes.plot(
-            mine["number"],
-            [0.97] * len(mine),
-            "x",
-            color=theme.colour(str(model)),
-            transform=axes.get_xaxis_transform(),
-            clip_on=False,
-        )
-    for state in states:
-        axes.plot(
-            [],
-            [],
-            MARKERS[state],
-            color=theme.muted,
-            markerfacecolor=theme.muted if state == "complete" else theme.paper,
-            label=state,
-        )
-    axes.legend(
-        loc="lower right",
-        bbox_to_anchor=(1, 1),
-        ncols=6,
-        borderaxespad=0.1,
-        handletextpad=0.4,
-        columnspacing=1.2,
-    )
-    axes.set_xlabel("trial")
-    axes.set_ylabel(in_unit("validation MAE", unit))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return figure
-
-
-def history_alt(trials: pd.DataFrame, unit: str | None) -> str:
-    counted = ", ".join(f"{number} {state}" for state, number in trials["state"].value_counts().items())
-    best = [
-        f"{model} {significant(mine['val_mae'].min())}"
-        for model, mine in trials[trials["state"] == "complete"].groupby("model", sort=False)
-    ]
-    shown = f"Validation MAE of {len(trials)} trials ({counted}) by trial number."
-    return f"{shown} {in_unit('Lowest', unit)}: {'; '.join(best)}."

@@ -32,19 +32,9 @@ def trials_table(folder: RunFolder) -> Grid:
     """The first MOST_TRIALS trials; hyper-parameters share a column, since each model has its own."""
     several = len(folder.targets) > 1  # then each trial names its target, and units may differ
     unit = None if several else folder.search["dataset"]["targets"].get(folder.targets[0])
-    searched = _searched(folder.trials)
 
     def cells(row: dict[str, Any]) -> list[tuple[str, bool, str]]:
         """(column, flush right, text) of one trial."""
-        values = [
-            f"{column.split('/', 1)[1]}={_value(row[column])}"
-            for column in searched
-            if column.startswith(f"{row['model']}/") and pd.notna(row[column])
-        ]
-        if pd.notna(row.get("images_radius")):
-            bound = row.get("truncation_bound")
-            stated = f"bound on what it leaves out {bound:.2g}" if pd.notna(bound) else "without a bound"
-            values.append(f"images within {row['images_radius']:.4g} Å ({stated})")
         return [
             ("#", True, count(row["number"])),
             *([("Target", False, str(row["target"]))] if several else []),
@@ -55,7 +45,7 @@ def trials_table(folder: RunFolder) -> Grid:
             ("Epochs", True, count(row["epochs"])),
             ("Seconds", True, significant(row["seconds"])),
             ("Parameters", True, count(row["parameters"])),
-            ("Hyper-parameters", False, ", ".join(values)),
+            ("Hyper-parameters", False, settings(row)),
             ("Why it ended", False, str(row["ended"] or "")),
         ]
 
@@ -68,6 +58,20 @@ def trials_table(folder: RunFolder) -> Grid:
         tuple(tuple(text for _, _, text in row) for row in rows),
         frozenset({"Hyper-parameters", "Why it ended"}),
     )
+
+
+def settings(row: dict[str, Any]) -> str:
+    """The hyper-parameters of a trial, a row of trials.parquet, in words."""
+    values = [
+        f"{str(column).split('/', 1)[1]}={_value(value)}"
+        for column, value in row.items()
+        if str(column).startswith(f"{row['model']}/") and pd.notna(value)
+    ]
+    if pd.notna(row.get("images_radius")):
+        bound = row.get("truncation_bound")
+        stated = f"bound on what it leaves out {bound:.2g}" if pd.notna(bound) else "without a bound"
+        values.append(f"images within {row['images_radius']:.4g} Å ({stated})")
+    return ", ".join(values)
 
 
 def _searched(trials: pd.DataFrame) -> list[str]:

@@ -20,7 +20,9 @@ FIGURES = {
     "parity-mp-elastic-2015-log10_K_VRH",
     "groups-mp-elastic-2015-log10_K_VRH",
     "learning-curves-mp-elastic-2015-log10_K_VRH",
+    "best-so-far-quickstart-log10_K_VRH",
     "search-history-quickstart-log10_K_VRH",
+    "pareto-quickstart-log10_K_VRH",
 }
 
 
