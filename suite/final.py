@@ -27,6 +27,7 @@ from crystalformer import metrics
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.manifest import file_sha256
 from crystalformer.data.splits import Split, load_split
+from crystalformer.data.training_range import TrainingRange
 from suite.costs import peak_memory_mb, reset_peak_memory, timed, timed_predictions
 from suite.progress import Watcher
 from suite.provenance import provenance
@@ -253,7 +254,14 @@ def _record(job: FinalJob, run: TrialRun, evaluation: Evaluation) -> dict:
         "peak_memory_mb": peak_memory_mb(run.trainer.device),
         "seconds": run.seconds,
         "threads": torch.get_num_threads(),
+        "training": training_facts(run),
     }
+
+
+def training_facts(run: TrialRun) -> dict:
+    """What predicting needs beside the weights: the scaler, and what the training crystals were like."""
+    crystals = map(run.store.crystal, run.data.train.tolist())
+    return {"scaler": run.data.scaler.to_dict(), "range": TrainingRange.of(crystals).to_dict()}
 
 
 class CurveFollower:
