@@ -187,7 +187,7 @@ class Convolution(nn.Module):
 
 
 def _batches(
-    store: ArrayStore, scaled_targets: np.ndarray, config: ALIGNNConfig, cache: Path
+    store: ArrayStore, scaled_targets: np.ndarray, config: ALIGNNConfig, cache: Path | None
 ) -> GraphBatches:
     rule = NearestShells(config.neighbours)
     return GraphBatches(store, scaled_targets, cache, rule, last_element=LAST_ELEMENT)

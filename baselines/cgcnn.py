@@ -136,7 +136,9 @@ class Convolution(nn.Module):
         return F.softplus(v + self.atom_norm(message))
 
 
-def _batches(store: ArrayStore, scaled_targets: np.ndarray, config: CGCNNConfig, cache: Path) -> GraphBatches:
+def _batches(
+    store: ArrayStore, scaled_targets: np.ndarray, config: CGCNNConfig, cache: Path | None
+) -> GraphBatches:
     rule = KNearest(config.neighbours, float(config.radius))
     return GraphBatches(store, scaled_targets, cache, rule, last_element=LAST_ELEMENT)
 

@@ -136,7 +136,7 @@ class EquivariantUpdate(nn.Module):
 
 
 def _batches(
-    store: ArrayStore, scaled_targets: np.ndarray, config: EComFormerConfig, cache: Path
+    store: ArrayStore, scaled_targets: np.ndarray, config: EComFormerConfig, cache: Path | None
 ) -> GraphBatches:
     rule = LatticeShells(config.neighbours)
     return GraphBatches(store, scaled_targets, cache, rule, last_element=LAST_ELEMENT)

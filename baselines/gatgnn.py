@@ -181,7 +181,7 @@ class CompositionPool(nn.Module):
 
 
 def _batches(
-    store: ArrayStore, scaled_targets: np.ndarray, config: GATGNNConfig, cache: Path
+    store: ArrayStore, scaled_targets: np.ndarray, config: GATGNNConfig, cache: Path | None
 ) -> GraphBatches:
     rule = KNearest(config.neighbours, float(config.radius))
     return GraphBatches(store, scaled_targets, cache, rule, last_element=LAST_ELEMENT)

@@ -207,7 +207,7 @@ class EdgeUpdate(nn.Module):
 
 
 def _batches(
-    store: ArrayStore, scaled_targets: np.ndarray, config: IComFormerConfig, cache: Path
+    store: ArrayStore, scaled_targets: np.ndarray, config: IComFormerConfig, cache: Path | None
 ) -> LatticeBatches:
     return LatticeBatches(store, scaled_targets, cache, config.neighbours, LAST_ELEMENT)
 

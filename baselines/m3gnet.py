@@ -218,7 +218,7 @@ class GatedLayers(nn.Module):
 
 
 def _batches(
-    store: ArrayStore, scaled_targets: np.ndarray, config: M3GNetConfig, cache: Path
+    store: ArrayStore, scaled_targets: np.ndarray, config: M3GNetConfig, cache: Path | None
 ) -> GraphBatches:
     rule = WithinRadius(float(config.radius))
     return GraphBatches(store, scaled_targets, cache, rule, last_element=LAST_ELEMENT)

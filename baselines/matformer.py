@@ -162,7 +162,7 @@ def _messages(batch: GraphBatch) -> tuple[Tensor, Messages]:
 
 
 def _batches(
-    store: ArrayStore, scaled_targets: np.ndarray, config: MatformerConfig, cache: Path
+    store: ArrayStore, scaled_targets: np.ndarray, config: MatformerConfig, cache: Path | None
 ) -> GraphBatches:
     rule = ShellsAndLattice(config.neighbours)
     return GraphBatches(store, scaled_targets, cache, rule, last_element=LAST_ELEMENT)

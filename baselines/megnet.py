@@ -202,7 +202,7 @@ def at_least_one(counts: Tensor) -> Tensor:
 
 
 def _batches(
-    store: ArrayStore, scaled_targets: np.ndarray, config: MEGNetConfig, cache: Path
+    store: ArrayStore, scaled_targets: np.ndarray, config: MEGNetConfig, cache: Path | None
 ) -> GraphBatches:
     rule = WithinRadius(float(config.radius), isolated_atoms=False)
     return GraphBatches(store, scaled_targets, cache, rule, last_element=LAST_ELEMENT)

@@ -170,7 +170,7 @@ class PotNetLayer(nn.Module):
 
 
 def _batches(
-    store: ArrayStore, scaled_targets: np.ndarray, config: PotNetConfig, cache: Path
+    store: ArrayStore, scaled_targets: np.ndarray, config: PotNetConfig, cache: Path | None
 ) -> PotentialBatches:
     edges = NearestShells(config.neighbours, canonize=False)
     potentials = PairPotentials(pauli=config.pauli)

@@ -168,7 +168,7 @@ def _sum_at(rows: Tensor, values: Tensor, size: int) -> Tensor:
 
 
 def _batches(
-    store: ArrayStore, scaled_targets: np.ndarray, config: SchNetConfig, cache: Path
+    store: ArrayStore, scaled_targets: np.ndarray, config: SchNetConfig, cache: Path | None
 ) -> GraphBatches:
     rule = WithinRadius(float(config.radius))
     return GraphBatches(store, scaled_targets, cache, rule, last_element=LAST_ELEMENT)

@@ -40,7 +40,8 @@ class ModelEntry:
         paper: where the model was published.
         config: frozen dataclass whose defaults are the published configuration.
         build: configuration -> module; `forward(batch)` gives (crystals, targets) in scaled units.
-        batches: (store, scaled targets, configuration, cache folder) -> what cuts the batches.
+        batches: (store, scaled targets, configuration, cache folder) -> what cuts the batches; without a
+            cache folder (None) graphs are kept in memory.
         graph: the graph that the published configuration needs, for readers.
         published_parameters: trainable parameters of the published configuration, without those that its
             code creates and never uses.
@@ -55,7 +56,7 @@ class ModelEntry:
     paper: str
     config: type
     build: Callable[[Any], nn.Module]
-    batches: Callable[[ArrayStore, np.ndarray, Any, Path], CrystalBatches]
+    batches: Callable[[ArrayStore, np.ndarray, Any, Path | None], CrystalBatches]
     graph: str
     published_parameters: int
     published_recipe: TrainConfig

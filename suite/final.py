@@ -260,8 +260,12 @@ def _record(job: FinalJob, run: TrialRun, evaluation: Evaluation) -> dict:
 
 def training_facts(run: TrialRun) -> dict:
     """What predicting needs beside the weights: the scaler, and what the training crystals were like."""
-    crystals = map(run.store.crystal, run.data.train.tolist())
-    return {"scaler": run.data.scaler.to_dict(), "range": TrainingRange.of(crystals).to_dict()}
+    crystals = map(run.setup.store.crystal, run.setup.data.train.tolist())
+    return {
+        "cell": run.setup.store.cell,
+        "scaler": run.setup.data.scaler.to_dict(),
+        "range": TrainingRange.of(crystals).to_dict(),
+    }
 
 
 class CurveFollower:

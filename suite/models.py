@@ -40,7 +40,9 @@ from suite.registry_table import parameter_count, registry_rows, registry_table
 __all__ = ["MODELS", "ModelEntry", "main", "parameter_count"]
 
 
-def _batches(store: ArrayStore, scaled_targets: np.ndarray, config: Any, cache: Path) -> CrystalBatches:
+def _batches(
+    store: ArrayStore, scaled_targets: np.ndarray, config: Any, cache: Path | None
+) -> CrystalBatches:
     batches = (
         # a box of images is counted from inside the cell
         CrystalBatches(store, scaled_targets, mixed_sites=True, wrapped=True)

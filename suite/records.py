@@ -5,8 +5,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as JSON, replacing the file in one step."""
@@ -31,6 +29,8 @@ def write_table(path: Path, rows: list[dict]) -> None:
 
     A column that holds several types (`lattice_range` may be 1 or adaptive) is stored as text.
     """
+    import pandas as pd  # slow to import, and needed here alone
+
     frame = pd.DataFrame(rows)
     for name in frame.columns:
         kinds = {type(value) for value in frame[name] if value is not None and value == value}

@@ -45,7 +45,7 @@ class GraphBatch(CrystalBatch):
 class GraphBatches(CrystalBatches):
     """Cuts batches with the edges of a rule.
 
-    The edges of the whole store lie in `cache_folder` and are built there at the first use (see
+    The edges of the whole store lie in `cache_folder`, or in memory, and are built at the first use (see
     `edge_lists`); a call only slices them. `failures` has the crystals that the rule cannot represent and
     those with an element beyond `last_element` (Z); asking for one of them raises ValueError.
     """
@@ -54,7 +54,7 @@ class GraphBatches(CrystalBatches):
         self,
         store: ArrayStore,
         scaled_targets: np.ndarray,
-        cache_folder: Path,
+        cache_folder: Path | None,
         rule: EdgeRule,
         last_element: int = 118,
     ) -> None:

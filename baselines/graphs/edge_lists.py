@@ -27,7 +27,7 @@ from baselines.graphs.chunks import Chunk, map_chunks
 from baselines.graphs.rule import EdgeRule, Unrepresentable
 from crystalformer.data.array_cache import open_arrays
 from crystalformer.data.array_store import ArrayStore
-from crystalformer.data.growing_array import GrowingArray
+from crystalformer.data.array_writers import ArrayWriter
 
 ARRAYS: dict[str, tuple[str, tuple[int, ...]]] = {
     "neighbors": ("<i4", ()),
@@ -60,7 +60,7 @@ class _Part(NamedTuple):
 
 
 def open_edges(
-    store: ArrayStore, cache_folder: Path, rule: EdgeRule, workers: int | None = None
+    store: ArrayStore, cache_folder: Path | None, rule: EdgeRule, workers: int | None = None
 ) -> EdgeLists:
     """The edges of all crystals of `store`, see `crystalformer.data.array_cache.open_arrays`.
 
@@ -72,19 +72,19 @@ def open_edges(
     settings = asdict(cast(Any, rule))
     identity = {"rule": rule.name, "version": rule.version, "settings": settings}
     arrays = open_arrays(
-        store, cache_folder, rule.name, identity, lambda folder: _build(folder, store, rule, workers)
+        store, cache_folder, rule.name, identity, lambda writer: _build(writer, store, rule, workers)
     )
     failed, reasons = arrays.pop("failed"), arrays.pop("reasons")
     return EdgeLists(**arrays, failures=dict(zip(failed.tolist(), reasons.tolist(), strict=True)))
 
 
-def _build(folder: Path, store: ArrayStore, rule: EdgeRule, workers: int | None) -> None:
+def _build(writer: ArrayWriter, store: ArrayStore, rule: EdgeRule, workers: int | None) -> None:
     offsets = np.zeros(len(store.numbers) + 1, dtype="<i8")
     failures: dict[int, str] = {}
     atoms = 0
     with ExitStack() as files:
         arrays = {
-            name: files.enter_context(GrowingArray(folder / f"{name}.npy", dtype, row))
+            name: files.enter_context(writer.growing(name, dtype, row))
             for name, (dtype, row) in ARRAYS.items()
         }
         for part in _parts(store, rule, workers):
@@ -93,9 +93,9 @@ def _build(folder: Path, store: ArrayStore, rule: EdgeRule, workers: int | None)
             failures |= part.failures
             for name, array in arrays.items():
                 array.append(getattr(part, name))
-    np.save(folder / "offsets.npy", np.cumsum(offsets, dtype="<i8"), allow_pickle=False)
-    np.save(folder / "failed.npy", np.array(list(failures), dtype="<i8"), allow_pickle=False)
-    np.save(folder / "reasons.npy", np.array(list(failures.values()), dtype=str), allow_pickle=False)
+    writer.save("offsets", np.cumsum(offsets, dtype="<i8"))
+    writer.save("failed", np.array(list(failures), dtype="<i8"))
+    writer.save("reasons", np.array(list(failures.values()), dtype=str))
 
 
 def _parts(store: ArrayStore, rule: EdgeRule, workers: int | None) -> Iterator[_Part]:

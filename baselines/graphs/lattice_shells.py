@@ -123,7 +123,7 @@ class LatticeBatches(GraphBatches):
         self,
         store: ArrayStore,
         scaled_targets: np.ndarray,
-        cache_folder: Path,
+        cache_folder: Path | None,
         neighbours: int,
         last_element: int,
     ) -> None:

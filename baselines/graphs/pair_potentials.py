@@ -20,7 +20,7 @@ from baselines.graphs.chunks import Chunk, map_chunks
 from baselines.graphs.lattice_sums import lattice_sums
 from crystalformer.data.array_cache import open_arrays
 from crystalformer.data.array_store import ArrayStore
-from crystalformer.data.growing_array import GrowingArray
+from crystalformer.data.array_writers import ArrayWriter
 
 KIND = "potentials"
 VERSION = 1  # to be raised when the same settings give other potentials
@@ -71,7 +71,7 @@ class PotentialLists(NamedTuple):
 
 
 def open_potentials(
-    store: ArrayStore, cache_folder: Path, rule: PairPotentials, workers: int | None = None
+    store: ArrayStore, cache_folder: Path | None, rule: PairPotentials, workers: int | None = None
 ) -> PotentialLists:
     """The potentials of all crystals of `store`, see `crystalformer.data.array_cache.open_arrays`.
 
@@ -82,15 +82,15 @@ def open_potentials(
     """
     identity = {"rule": KIND, "version": VERSION, "settings": asdict(rule)}
     arrays = open_arrays(
-        store, cache_folder, KIND, identity, lambda folder: _build(folder, store, rule, workers)
+        store, cache_folder, KIND, identity, lambda writer: _build(writer, store, rule, workers)
     )
     return PotentialLists(**arrays)
 
 
-def _build(folder: Path, store: ArrayStore, rule: PairPotentials, workers: int | None) -> None:
+def _build(writer: ArrayWriter, store: ArrayStore, rule: PairPotentials, workers: int | None) -> None:
     offsets = np.concatenate([[0], np.cumsum(store.sizes.astype("<i8") ** 2)])
-    np.save(folder / "offsets.npy", offsets, allow_pickle=False)
-    with GrowingArray(folder / "potentials.npy", "<f4") as potentials:
+    writer.save("offsets", offsets)
+    with writer.growing("potentials", "<f4") as potentials:
         for part in _parts(store, rule, workers):
             potentials.append(part)
 

@@ -39,7 +39,7 @@ class PotentialBatches(GraphBatches):
         self,
         store: ArrayStore,
         scaled_targets: np.ndarray,
-        cache_folder: Path,
+        cache_folder: Path | None,
         rule: EdgeRule,
         potentials: PairPotentials,
         last_element: int = 118,

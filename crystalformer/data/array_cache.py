@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from crystalformer.data.array_store import ArrayStore
+from crystalformer.data.array_writers import ArrayWriter, FolderWriter, MemoryWriter
 from crystalformer.data.manifest import (
     FORMAT,
     StoreError,
@@ -34,10 +35,10 @@ T = TypeVar("T")
 
 def open_arrays(
     store: ArrayStore,
-    cache_folder: Path,
+    cache_folder: Path | None,
     kind: str,
     identity: Mapping[str, Any],
-    build: Callable[[Path], None],
+    build: Callable[[ArrayWriter], None],
 ) -> dict[str, np.ndarray]:
     """The arrays of a kind, by name; built where `cache_folder` does not have them yet.
 
@@ -46,11 +47,15 @@ def open_arrays(
 
     Args:
         store: the data set.
-        cache_folder: where folders of derived arrays lie.
+        cache_folder: where folders of derived arrays lie; None: they are built in memory and stay there.
         kind: in the folder's name.
         identity: what the arrays depend on, beside the store: whatever JSON can hold.
-        build: writes the arrays as `.npy` files into an empty folder.
+        build: writes the arrays.
     """
+    if cache_folder is None:
+        memory = MemoryWriter()
+        build(memory)
+        return memory.arrays
     identity = {"store": store.digest, **identity}
     key = hashlib.sha256(to_json(identity)).hexdigest()[:12]
     path = Path(cache_folder).resolve() / f"{store.name}-{kind}-{key}"
@@ -84,12 +89,12 @@ def _open(path: Path, identity: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _build(path: Path, identity: Mapping[str, Any], build: Callable[[Path], None]) -> None:
+def _build(path: Path, identity: Mapping[str, Any], build: Callable[[ArrayWriter], None]) -> None:
     partial = path.with_name(f".{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed: this one has the lock
     partial.mkdir()
     try:
-        build(partial)
+        build(FolderWriter(partial))
         files = {file.name: file_sha256(file) for file in sorted(partial.glob("*.npy"))}
         write_manifest(partial, {"format": FORMAT, "identity": dict(identity), "files": files})
         partial.rename(path)
@@ -104,7 +109,10 @@ def cores() -> int:
 
 
 def with_progress(parts: Iterable[T], total: int | None, description: str) -> Iterator[T]:
-    """The parts as they come; on a terminal, with a bar."""
+    """The parts as they come; on a terminal, with a bar, unless there is one part only."""
+    if total == 1 or not sys.stderr.isatty():
+        yield from parts
+        return
     from rich.console import Console
     from rich.progress import track
 
@@ -113,6 +121,5 @@ def with_progress(parts: Iterable[T], total: int | None, description: str) -> It
         description=description,
         total=total,
         console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
         transient=True,
     )

@@ -43,7 +43,7 @@ class ImageBatch(CrystalBatch):
 class ImageBatches(CrystalBatches):
     """Cuts batches with all images within a radius (Å) out of an array store.
 
-    The lists of the whole store lie in `cache_folder` and are built there at the first use (see
+    The lists of the whole store lie in `cache_folder`, or in memory, and are built at the first use (see
     `image_lists`); a call only slices them.
     """
 
@@ -51,7 +51,7 @@ class ImageBatches(CrystalBatches):
         self,
         store: ArrayStore,
         scaled_targets: np.ndarray,
-        cache_folder: Path,
+        cache_folder: Path | None,
         radius: float,
         *,
         mixed_sites: bool = False,

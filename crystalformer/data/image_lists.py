@@ -19,7 +19,7 @@ import numpy as np
 
 from crystalformer.data.array_cache import cores, open_arrays, with_progress
 from crystalformer.data.array_store import ArrayStore
-from crystalformer.data.growing_array import GrowingArray
+from crystalformer.data.array_writers import ArrayWriter
 from crystalformer.data.radius_images import RadiusImages, radius_images
 
 RULE = "images within a radius, version 1"  # to be raised when the same radius gives other lists
@@ -35,7 +35,7 @@ class ImageLists(NamedTuple):
 
 
 def open_image_lists(
-    store: ArrayStore, cache_folder: Path, radius: float, workers: int | None = None
+    store: ArrayStore, cache_folder: Path | None, radius: float, workers: int | None = None
 ) -> ImageLists:
     """The lists for a radius in Å, see `array_cache.open_arrays`; `workers` threads build (None: one a core).
 
@@ -49,24 +49,21 @@ def open_image_lists(
         )
     identity = {"rule": RULE, "radius": float(radius)}
     arrays = open_arrays(
-        store, cache_folder, "images", identity, lambda folder: _build(folder, store, radius, workers)
+        store, cache_folder, "images", identity, lambda writer: _build(writer, store, radius, workers)
     )
     return ImageLists(arrays["offsets"], arrays["keys"], arrays["distances"])
 
 
-def _build(folder: Path, store: ArrayStore, radius: float, workers: int | None) -> None:
+def _build(writer: ArrayWriter, store: ArrayStore, radius: float, workers: int | None) -> None:
     offsets = np.zeros(len(store.numbers) + 1, dtype="<i8")
     atoms = 0
-    with (
-        GrowingArray(folder / "keys.npy", "<u2") as keys,
-        GrowingArray(folder / "distances.npy", "<f4") as r,
-    ):
+    with writer.growing("keys", "<u2") as keys, writer.growing("distances", "<f4") as r:
         for images in _images(store, radius, workers or cores()):
             offsets[1 + atoms : 1 + atoms + len(images.counts)] = images.counts
             atoms += len(images.counts)
             keys.append(images.keys)
             r.append(images.distances)
-    np.save(folder / "offsets.npy", np.cumsum(offsets, dtype="<i8"), allow_pickle=False)
+    writer.save("offsets", np.cumsum(offsets, dtype="<i8"))
 
 
 def _images(store: ArrayStore, radius: float, workers: int) -> Iterator[RadiusImages]:

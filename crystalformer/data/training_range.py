@@ -64,7 +64,10 @@ class TrainingRange:
         if len(crystal) > MANY_ATOMS * self.atoms:
             found.append(f"{len(crystal)} atoms in the cell, at most {self.atoms} in training")
         found += _outside("a volume per atom of {} Å^3", _volume_per_atom(crystal), self.volume_per_atom)
-        found += _outside("the closest atoms {} Å apart", closest_atoms(crystal), self.closest)
+        try:
+            found += _outside("the closest atoms {} Å apart", closest_atoms(crystal), self.closest)
+        except ValueError:
+            found.append("a cell so flat that its closest atoms were not searched")
         return found
 
     def to_dict(self) -> dict[str, Any]:

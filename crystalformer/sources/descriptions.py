@@ -18,6 +18,7 @@ import numpy as np
 
 from crystalformer.data.array_cache import cores, open_arrays, with_progress
 from crystalformer.data.array_store import ArrayStore
+from crystalformer.data.array_writers import ArrayWriter
 from crystalformer.data.crystal import Crystal
 
 SYMMETRY_TOLERANCE = 0.1  # Å by which atoms may lie off their places; that of the Materials Project
@@ -79,8 +80,8 @@ def space_groups(store: ArrayStore, rows: np.ndarray, cache: Path) -> np.ndarray
         "rows": hashlib.sha256(np.ascontiguousarray(rows, dtype="<i8").data).hexdigest(),
     }
 
-    def build(folder: Path) -> None:
-        np.save(folder / "numbers.npy", _found(list(map(partial(_cell, store), rows.tolist()))))
+    def build(writer: ArrayWriter) -> None:
+        writer.save("numbers", _found(list(map(partial(_cell, store), rows.tolist()))))
 
     return open_arrays(store, cache, "space-groups", identity, build)["numbers"]
 

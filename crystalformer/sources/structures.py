@@ -59,6 +59,12 @@ def to_crystal(record: Record, rules: Rules = Rules()) -> Crystal:
     return with_cell(crystal, rules.cell)
 
 
+def is_structure_file(path: Path) -> bool:
+    """Whether a file of this name holds one structure: CIF or POSCAR."""
+    name = path.name.lower().removesuffix(".gz")
+    return name.endswith(CIF_SUFFIXES + POSCAR_SUFFIXES) or "poscar" in name or "contcar" in name
+
+
 def needs_pymatgen(record: Record) -> bool:
     """Whether the structure is read by pymatgen, which takes milliseconds."""
     return record.kind not in ("arrays", "atoms", "crystal")
