@@ -62,12 +62,12 @@ def measure_ours(folder: Path, trials: int) -> dict[str, float]:
     with Experiment.open(folder / "runs", space, data, "benchmarks.overhead", fresh=False) as experiment:
         ledger = experiment.ledgers["value"]
         started = datetime.now()
-        with session(space, None) as resources, experiment.searching():
+        with session(space, None) as fractions, experiment.searching():
             run_search(
                 ledger,
                 lambda assignment: trial_task(experiment, "value", assignment),
                 _Silence(),
-                resources,
+                fractions,
                 experiment.write_trials,
             )
         ends = [trial.datetime_complete for trial in ledger.trials()]

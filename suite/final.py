@@ -32,6 +32,7 @@ from suite.costs import peak_memory_mb, reset_peak_memory, timed, timed_predicti
 from suite.progress import Watcher
 from suite.provenance import provenance
 from suite.records import read_json, write_json
+from suite.team import ALONE, Place
 from suite.test_reads import keep_earlier_reads, log_test_read
 from suite.trial import TrialRun, read_curve
 from suite.trial_task import TrialTask
@@ -75,12 +76,16 @@ def run_id(model: str, dataset: str, target: str, seed: int, config: dict) -> st
     return f"{model}-{dataset}-{target}-s{seed}-{digest}"
 
 
-def run_final(job: FinalJob, device: str = "cpu") -> None:
+def run_final(job: FinalJob, place: Place = ALONE) -> None:
     """Train the job's configuration, evaluate it on validation and test, and write `final/<run_id>/`."""
-    reset_peak_memory(device)
-    run = TrialRun(job.task, device)
-    while not run.trainer.finished:
-        run.step()
+    reset_peak_memory(place.device_of(0))
+    run = TrialRun(job.task, place)
+    try:
+        while not run.trainer.finished:
+            run.step()
+    except BaseException:
+        run.close()
+        raise
     folder = Path(job.task.folder)
     averaged = run.trainer.average is not None
     evaluation = evaluate(

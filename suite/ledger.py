@@ -171,6 +171,11 @@ class TrialLedger:
         self._unfinished.append(assignment)
         return True
 
+    def use_gpus(self, number: int, gpus: float) -> None:
+        """Record the GPUs, or the part of one, that the trial gets."""
+        self.budget.use(number, gpus)
+        self._storage.set_trial_user_attr(self._id(number), "gpus", gpus)
+
     # ------------------------------------------------------------------ what comes from earlier studies
 
     def take_no_id_below(self, number: int) -> None:
@@ -259,6 +264,7 @@ class TrialLedger:
 
     def _note_budget(self, trial: FrozenTrial) -> None:
         epochs = max(trial.intermediate_values, default=0)
+        self.budget.use(trial.number, trial.user_attrs.get("gpus", 0.0))
         self.budget.note(trial.number, epochs, trial.user_attrs.get("seconds", 0.0))
 
     def assignment(self, number: int) -> Assignment:

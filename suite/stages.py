@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from suite.assignment import Assignment
 from suite.crystals import write_crystals
@@ -13,6 +14,9 @@ from suite.progress import Watcher
 from suite.tasks import arrange_final_runs, final_jobs, searched_domains, trial_task
 from suite.tensorboard_log import write_columns
 from suite.trial_task import TrialTask
+
+if TYPE_CHECKING:
+    from suite.ray_driver.fractions import Fractions
 
 
 class ReportError(RuntimeError):
@@ -43,10 +47,10 @@ def run_stages(experiment: Experiment, watcher: Watcher, address: str | None) ->
         models = tuple(experiment.space.models)
         write_columns(experiment.folder / "tensorboard", models, searched_domains(experiment), unit)
         folders = [experiment.folder, experiment.data.store.path.parent]
-        with session(experiment.space, address, folders) as resources:
+        with session(experiment.space, address, folders) as fractions:
             for target in searching:
-                _search(experiment, target, watcher, resources)
-            failed = _finals(experiment, watcher, resources)
+                _search(experiment, target, watcher, fractions)
+            failed = _finals(experiment, watcher, fractions)
     jobs = final_jobs(experiment)
     arrange_final_runs(experiment, jobs)
     if not jobs:
@@ -79,7 +83,7 @@ def build_report(experiment: Experiment) -> Path:
     return experiment.folder / "report" / "index.html"
 
 
-def _search(experiment: Experiment, target: str, watcher: Watcher, resources: dict[str, float]) -> None:
+def _search(experiment: Experiment, target: str, watcher: Watcher, fractions: "Fractions") -> None:
     from suite.ray_driver.driver import run_search
 
     ledger = experiment.ledgers[target]
@@ -90,18 +94,18 @@ def _search(experiment: Experiment, target: str, watcher: Watcher, resources: di
         return trial_task(experiment, target, assignment)
 
     with experiment.searching():
-        run_search(ledger, make_task, watcher, resources, experiment.write_trials)
+        run_search(ledger, make_task, watcher, fractions, experiment.write_trials)
 
 
-def _finals(experiment: Experiment, watcher: Watcher, resources: dict[str, float]) -> dict[str, str]:
+def _finals(experiment: Experiment, watcher: Watcher, fractions: "Fractions") -> dict[str, str]:
     """Do the final runs that are not done; gives run id -> reason of those that failed."""
-    from suite.ray_driver.driver import run_finals
+    from suite.ray_driver.finals import run_finals
 
     jobs = final_jobs(experiment)
     arrange_final_runs(experiment, jobs)
     if jobs:
         watcher.phase("Final runs", len(jobs), sum(job.finished for job in jobs))
-    return run_finals(jobs, experiment.space, watcher, resources)
+    return run_finals(jobs, experiment.space, watcher, fractions)
 
 
 def _failures(experiment: Experiment, jobs: list[FinalJob], failed: dict[str, str]) -> list[dict[str, str]]:

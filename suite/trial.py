@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from crystalformer.training.checkpoint import save_checkpoint
 from crystalformer.training.loop import EpochRecord, Trainer
-from crystalformer.training.ranks import Ranks
+from suite.team import ALONE, Place, Team
 from suite.tensorboard_log import TrialLog
 from suite.training_setup import TrainingSetup
 from suite.trial_task import TrialTask
@@ -36,24 +36,21 @@ class TrialRun:
     since whoever decides about the run may not have seen it.
     """
 
-    def __init__(
-        self,
-        task: TrialTask,
-        device: str = "cpu",
-        ranks: Ranks | None = None,
-        passes: int | None = None,
-    ) -> None:
-        """`ranks` and `passes` as in `TrainingSetup`."""
+    def __init__(self, task: TrialTask, place: Place = ALONE) -> None:
         self.task = task
+        self._team: Team | None = None
         # A worker of a killed session may live for some seconds more; two must not write one folder.
         Path(task.folder).mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(Path(task.folder) / ".lock")
         self._lock.acquire(timeout=_LOCK_TIMEOUT_S)
         try:
-            self.setup = TrainingSetup(task, device, ranks, passes)
+            if place.processes > 1:
+                self._team = Team(task, place)
+            ranks = None if self._team is None else self._team.ranks
+            self.setup = TrainingSetup(task, place.device_of(0), ranks, place.passes)
             self._begin()
         except BaseException:
-            self._lock.release()
+            self._leave()
             raise
 
     def _begin(self) -> None:
@@ -76,6 +73,7 @@ class TrialRun:
 
         Raises:
             Diverged: the training left the finite numbers.
+            LostRank: another process of the run is gone; it can be taken up again, as a new run.
         """
         if self._again is not None:
             record, self._again = self._again, None
@@ -96,6 +94,11 @@ class TrialRun:
     def close(self) -> None:
         """End the log and let go of the folder."""
         self._log.close()
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._team is not None:
+            self._team.close()
         self._lock.release()
 
     def _save_if_due(self) -> None:

@@ -39,6 +39,8 @@ def trial_row(trial: FrozenTrial, space: SearchSpace, target: str) -> dict:
         "predict_ms_per_crystal": known.get("predict_ms_per_crystal", math.nan),
         "missing": known.get("missing", 0),
         "crystals_at_once": known.get("crystals_at_once"),
+        "gpus": known.get("gpus", 0.0),
+        "place": known.get("place", ""),
         "ended": known.get("ended", ""),
         "seed": assignment.seed,
         "config": known.get("config", ""),

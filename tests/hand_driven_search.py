@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from suite_fixtures import small_space
 
 from suite.ledger import TrialLedger, open_storage
+from suite.ray_driver.fractions import Fractions
 from suite.ray_driver.scheduler import PerModelStopping
 from suite.ray_driver.searcher import LedgerSearcher
 from suite.space.search_space import load_space
@@ -28,7 +29,7 @@ class Search:
         self.folder = folder
         space = load_space(small_space(folder), overrides)
         self.ledger = TrialLedger(open_storage(folder / "study.db"), "study", space)
-        self.searcher = LedgerSearcher(self.ledger, self._task, Silence(), {}, lambda: None)  # type: ignore[arg-type]
+        self.searcher = LedgerSearcher(self.ledger, self._task, Silence(), Fractions(space, {}), lambda: None)  # type: ignore[arg-type]
         self.scheduler = PerModelStopping(space, self.searcher)
         self.trials: dict[int, SimpleNamespace] = {}
         self.settings: dict[str, object] = {}

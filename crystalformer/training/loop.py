@@ -174,6 +174,22 @@ class Trainer:
         )
         return self.last_record
 
+    def try_batches(self, batches: list[np.ndarray]) -> None:
+        """Take a step with each of these batches, as an epoch would, for measurements.
+
+        On a device that captures steps the batches must have as many crystals as those of training.
+        """
+        if self.on_device and self._device_steps is None:
+            self._move_data()
+        self.model.train()
+        rate = learning_rate(self.config, 0, self.steps_per_epoch)
+        if self._device_steps is not None:
+            self._device_steps.run(batches, [rate] * len(batches), _nothing).tolist()  # waits for the device
+            return
+        self._train(
+            [(rows, rate, momentum(self.config, 0, self.steps_per_epoch)) for rows in batches], _nothing
+        )
+
     def _train(
         self, steps: list[tuple[np.ndarray, float, float]], after: Callable[[], None]
     ) -> tuple[float, float]:

@@ -10,10 +10,32 @@ from ray import tune
 from crystalformer.allocator import keep_freed_memory
 from crystalformer.training.loop import Diverged
 from crystalformer.training.memory import out_of_memory
+from crystalformer.training.ranks import LostRank
+from suite.ray_driver.share import claim, whereabouts
+from suite.space.search_space import SearchSpace
+from suite.team import Place
 from suite.trial import TrialRun
 from suite.trial_task import TrialTask
 
 _INFEASIBLE = ("out of memory", "diverged")
+
+
+def trial_config(task: dict, space: SearchSpace, gpus: float, passes: int | None) -> dict[str, Any]:
+    """What Tune takes for the configuration of a trial; small, as all of Tune's messages repeat it."""
+    resources = space.resources
+    return {
+        "task": task,
+        "cpu": resources.cpu,
+        "gpu": gpus,
+        "processes": resources.processes,
+        "passes": passes,
+    }
+
+
+def bundle(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    """What Tune reserves for a trial: one bundle, so that all its processes are on one machine."""
+    gpu = {"GPU": config["gpu"]} if config["gpu"] else {}
+    return tune.PlacementGroupFactory([{"CPU": config["cpu"], **gpu}])
 
 
 class TrialActor(tune.Trainable):
@@ -30,7 +52,7 @@ class TrialActor(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         keep_freed_memory()
-        torch.set_num_threads(max(1, int(config["cpu"])))
+        torch.set_num_threads(max(1, int(config["cpu"]) // config["processes"]))
         self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -41,8 +63,10 @@ class TrialActor(tune.Trainable):
     def step(self) -> dict[str, Any]:
         try:
             if self._run is None:
-                self._run = TrialRun(self._task, self._device, self._passes)
+                self._run = TrialRun(self._task, self._place)
             return self._advance(self._run)
+        except LostRank:
+            raise  # as if this worker were lost: the trial goes on from its checkpoint in another one
         except Exception as error:  # a trial's failure is data, whatever it is
             failure = self._reason(error)
         run = self._run
@@ -61,8 +85,7 @@ class TrialActor(tune.Trainable):
     def _take(self, config: dict[str, Any]) -> None:
         self._run = None
         self._task = TrialTask(**config["task"])
-        self._passes = config.get("passes")
-        self._device = "cuda" if config["gpu"] and torch.cuda.is_available() else "cpu"
+        self._place = Place(claim(config["gpu"]), config["processes"], config["passes"])
 
     def _advance(self, run: TrialRun) -> dict[str, Any]:
         record = run.step()
@@ -78,6 +101,7 @@ class TrialActor(tune.Trainable):
             "predict_ms_per_crystal": run.predict_ms_per_crystal,
             "missing": sum(run.setup.missing.values()),
             "crystals_at_once": run.trainer.crystals_at_once,
+            "place": whereabouts(),
             "done": finished,
         }
         if finished:

@@ -10,6 +10,8 @@ from ray.tune.search import Searcher
 from suite.assignment import Assignment
 from suite.ledger import TrialLedger
 from suite.progress import Watcher
+from suite.ray_driver.actor import trial_config
+from suite.ray_driver.fractions import Fractions
 from suite.ray_driver.losses import Losses
 from suite.trial_task import TrialTask
 
@@ -21,7 +23,7 @@ class LedgerSearcher(Searcher):
         ledger: decides and records.
         make_task: an assignment's training task.
         watcher: is told of starts, epochs and ends.
-        constants: added to every trial's Tune configuration.
+        fractions: knows the GPUs of each task.
         save: called as the record changes.
     """
 
@@ -30,7 +32,7 @@ class LedgerSearcher(Searcher):
         ledger: TrialLedger,
         make_task: Callable[[Assignment], TrialTask],
         watcher: Watcher,
-        constants: dict[str, Any],
+        fractions: Fractions,
         save: Callable[[], None],
     ) -> None:
         super().__init__()
@@ -41,18 +43,25 @@ class LedgerSearcher(Searcher):
         self._losses = Losses(ledger)
         self._make_task = make_task
         self._watcher = watcher
-        self._constants = constants
+        self._fractions = fractions
+        self._next: tuple[Assignment, TrialTask] | None = None  # waits for its measurement
         self._save = save
 
     def suggest(self, trial_id: str) -> Any:
-        assignment = self.ledger.next()
-        if assignment is None:  # while others run, Tune is to ask again: one may lose its worker
-            return None if self.running else Searcher.FINISHED
-        task = self._make_task(assignment)
-        self.running[trial_id] = (assignment, task)
+        if self._next is None:
+            assignment = self.ledger.next()
+            if assignment is None:  # while others run, Tune is to ask again: one may lose its worker
+                return None if self.running else Searcher.FINISHED
+            self._next = (assignment, self._make_task(assignment))
+        assignment, task = self._next
+        gpus = self._fractions.of(task)
+        if gpus is None:
+            return None
+        if gpus:
+            self.ledger.use_gpus(assignment.number, gpus)
+        self.running[trial_id], self._next = self._next, None
         self._watcher.started(task.run_id, assignment.model, task.train_config["epochs"])
-        passes = self._losses.passes(assignment.number)
-        return {**self._constants, "task": asdict(task), "passes": passes}
+        return trial_config(asdict(task), self.ledger.space, gpus, self._losses.passes(assignment.number))
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         assignment, task = self.running[trial_id]
@@ -88,6 +97,7 @@ class LedgerSearcher(Searcher):
             "infeasible": True if result.get("infeasible") else None,
             "missing": result.get("missing"),
             "crystals_at_once": result.get("crystals_at_once"),
+            "place": result.get("place") or None,
             "recipe": task.recipe,
             "config": json.dumps(task.resolved_config()),
             **task.facts(),

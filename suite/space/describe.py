@@ -80,13 +80,19 @@ def _summary(
         "search",
         f"{_sampler(space)}, {_scheduler(space)}, {search.concurrent} at a time, seed {search.seed}",
     )
-    gpu = space.resources.gpu if isinstance(space.resources.gpu, str) else f"{space.resources.gpu:g}"
-    table.add_row("resources", f"{space.resources.cpu:g} CPU cores and GPU {gpu} per trial")
+    table.add_row("resources", _resources(space))
     seeds = ", ".join(map(str, final.seeds))
     beside = "; floors: training mean, random forest" if final.floors else "; no floors"
     table.add_row("final", f"best {final.top} of each model, {final.epochs} epochs, seeds {seeds}{beside}")
     table.add_row("digest", space.digest[:12])
     return table
+
+
+def _resources(space: SearchSpace) -> str:
+    resources = space.resources
+    gpu = resources.gpu if isinstance(resources.gpu, str) else f"{resources.gpu:g}"
+    processes = f", {resources.processes} processes" if resources.processes > 1 else ""
+    return f"{resources.cpu:g} CPU cores and GPU {gpu} per trial{processes}"
 
 
 def _budget(space: SearchSpace) -> str:

@@ -31,7 +31,7 @@ BLOCKS: dict[str, tuple[str, ...]] = {
         "design",
         "seeds",
     ),
-    "resources": ("cpu", "gpu"),
+    "resources": ("cpu", "gpu", "gpus_per_trial", "processes_per_trial", "gpu_memory"),
     "train": ("recipe", *TRAIN_NAMES),
     "final": ("top", "seeds", "epochs", "floors"),
 }  # the names of the grammar; those inside `models` come from the configuration classes

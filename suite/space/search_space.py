@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from crystalformer.data.cell_names import AS_GIVEN
 from crystalformer.training.config import TrainConfig
@@ -17,6 +17,7 @@ from suite.space.data_block import DataSpec, read_data
 from suite.space.model_blocks import read_models
 from suite.space.model_space import ModelSpace
 from suite.space.node import Node, SpaceError
+from suite.space.resources_block import ResourcesSpec, read_resources
 from suite.space.scalars import Scalar
 from suite.space.search_block import SearchSpec, check_combination, read_objective, read_search, seed_list
 from suite.space.yaml_file import read_space
@@ -54,14 +55,6 @@ class BudgetSpec:
     hours: float | None
     gpu_hours: float | None = None
     total_epochs: int | None = None
-
-
-@dataclass(frozen=True)
-class ResourcesSpec:
-    """What one trial gets: CPU cores, and GPUs (fractions allowed; "auto": one where there is one)."""
-
-    cpu: float
-    gpu: float | Literal["auto"]
 
 
 @dataclass(frozen=True)
@@ -141,7 +134,7 @@ def load_space(
     absent = Node(None, str(path), "")
     search_node = blocks.get("search", absent)
     search = read_search(search_node, budget.epochs)
-    resources = _resources(blocks.get("resources", absent))
+    resources = read_resources(blocks.get("resources", absent))
     final = _final(blocks.get("final", absent), budget.epochs)
     lengths = tuple(dict.fromkeys((budget.epochs, final.epochs)))
     if models is None:
@@ -206,17 +199,6 @@ def _trials(node: Node | None) -> int | None:
     if node is None:
         return None
     return AUTO if node.value == "auto" else node.whole(at_least=1)
-
-
-def _resources(node: Node) -> ResourcesSpec:
-    block = node.block("resources")
-    cpu, gpu = block.get("cpu"), block.get("gpu")
-    return ResourcesSpec(
-        cpu=1.0 if cpu is None else cpu.number("a number of cores above 0", above=0),
-        gpu="auto"
-        if gpu is None or gpu.value == "auto"
-        else gpu.number("auto or a number of GPUs of at least 0", at_least=0),
-    )
 
 
 def _final(node: Node, epochs: int) -> FinalSpec:

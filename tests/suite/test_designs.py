@@ -168,7 +168,7 @@ def test_several_objectives_are_recorded_and_stopped_trials_have_none(tmp_path: 
 def test_each_limit_ends_the_search(limits: dict, reason: str) -> None:
     passed = [0.0]
     budget = Budget(BudgetSpec(trials=9, epochs=20, **{"hours": None, **limits}), lambda: passed[0])
-    budget.gpus_per_trial = 0.5
+    budget.use(0, 0.5), budget.use(1, 0.5)
     budget.note(0, 14, 1700.0)
     budget.note(1, 15, 1800.0)
     passed[0] = 7199.0

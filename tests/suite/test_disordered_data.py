@@ -66,7 +66,7 @@ def first_step(folder: Path, space_path: Path, data: PreparedData, model: str) -
         tensorboard=str(folder / "tensorboard" / model),
         hparams={},
     )
-    actor = TrialActor({"task": asdict(task), "cpu": 1, "gpu": 0})
+    actor = TrialActor({"task": asdict(task), "cpu": 1, "gpu": 0, "processes": 1, "passes": None})
     result = actor.step()
     actor.cleanup()
     return result

@@ -17,6 +17,17 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 STEPS = TrainConfig(epochs=200, lr=5e-3, schedule="step", milestone=150, step_factor=0.3, swa_epochs=0)
 
 
+def test_a_trial_may_have_several_gpus_or_processes(tmp_path: Path) -> None:
+    def resources(block: str) -> ResourcesSpec:
+        return load(tmp_path, MINIMAL + f"resources: {block}\n").resources
+
+    assert resources("{gpus_per_trial: 2}") == ResourcesSpec(2.0, 2.0, 2)
+    assert resources("{gpus_per_trial: 1}") == ResourcesSpec(1.0, 1.0, 1)
+    assert resources("{processes_per_trial: 2, cpu: 8}") == ResourcesSpec(8.0, 0.0, 2)
+    assert resources("{processes_per_trial: 1}") == ResourcesSpec(1.0, "auto", 1)
+    assert resources("{gpu: 0.33, gpu_memory: 80}") == ResourcesSpec(1.0, 0.33, 1, 80.0)
+
+
 def test_what_is_left_out_has_the_documented_defaults(tmp_path: Path) -> None:
     space = load(tmp_path)
     assert space.name == "small"

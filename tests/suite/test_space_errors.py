@@ -190,7 +190,35 @@ MISTAKES = [
     (
         "resources",
         "resources: {gpu: all}",
-        "5: resources.gpu: expected auto or a number of GPUs of at least 0, got 'all'",
+        "5: resources.gpu: expected auto, 0, 1 or a part of a GPU such as 0.5, got 'all'",
+    ),
+    (
+        "resources",
+        "resources: {gpu: 0.4}",
+        "5: resources.gpu: expected a part that divides a GPU evenly, such as 0.5 or 0.25 "
+        "(20% would lie idle), got 0.4",
+    ),
+    (
+        "resources",
+        "resources: {gpu: 2}",
+        "5: resources.gpu: expected at most 1 GPU; to spread a trial over several, write gpus_per_trial, "
+        "got 2",
+    ),
+    (
+        "resources",
+        "resources: {gpus_per_trial: 2, gpu: 1}",
+        "5: resources.gpu: expected one of gpu, gpus_per_trial and processes_per_trial",
+    ),
+    (
+        "resources",
+        "resources: {processes_per_trial: 2, gpu: 0.5}",
+        "5: resources.processes_per_trial: expected gpu: 0 beside processes_per_trial; "
+        "for several GPUs write gpus_per_trial",
+    ),
+    (
+        "resources",
+        "resources: {gpus_per_trial: 4, cpu: 2}",
+        "5: resources.cpu: expected at least the 4 processes of a trial, which share its cores, got 2",
     ),
     (
         "final",

@@ -7,42 +7,17 @@ import pandas as pd
 import pytest
 import torch
 from filelock import Timeout
-from suite_fixtures import small_space
+from trial_tasks import task_of
 
 from crystalformer.data.splits import load_split
 from crystalformer.training.evaluate import predict
 from suite.final import FinalJob, run_final
-from suite.prepare import prepare_data
 from suite.ray_driver.actor import TrialActor
 from suite.records import read_json
-from suite.space.search_space import load_space
 from suite.trial import TrialRun, read_curve
 from suite.trial_task import TrialTask
 
 MODELS = ["crystalformer", "cgcnn"]
-
-
-def task_of(root: Path, model: str, epochs: int = 4, **changes: object) -> TrialTask:
-    space = load_space(small_space(root), (f"budget.epochs={epochs}", f"final.epochs={epochs}"))
-    data = prepare_data(space, root / "data")
-    model_config, train_config = space.resolve(model, space.models[model].first)
-    task = TrialTask(
-        run_id="t0000",
-        model=model,
-        model_config=asdict(model_config),
-        train_config=asdict(train_config),
-        recipe="common",
-        seed=1,
-        target="log10_K_VRH",
-        unit="log10(GPa)",
-        store=str(data.store.path),
-        split=data.splits["log10_K_VRH"].hash,
-        folder=str(root / "run"),
-        cache=str(root / "cache"),
-        tensorboard=str(root / "tensorboard"),
-        hparams={"model": model},
-    )
-    return replace(task, **changes)  # type: ignore[arg-type]
 
 
 def run_to_end(task: TrialTask) -> list[float]:
@@ -165,7 +140,7 @@ def test_the_actor_turns_a_failure_into_a_result_with_its_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
 ) -> None:
     task = task_of(tmp_path, "cgcnn")
-    config = {"task": asdict(task), "cpu": 1, "gpu": 0}
+    config = {"task": asdict(task), "cpu": 1, "gpu": 0, "processes": 1, "passes": None}
     actor = TrialActor(config)
     assert actor.step()["epoch"] == 1
 
@@ -189,14 +164,14 @@ def test_an_actor_that_is_set_up_and_not_used_leaves_the_trial_alone(tmp_path: P
     run_to_end(task)
     task.checkpoint.unlink()
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    TrialActor({"task": asdict(task), "cpu": 1, "gpu": 0}).cleanup()
+    TrialActor({"task": asdict(task), "cpu": 1, "gpu": 0, "processes": 1, "passes": None}).cleanup()
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_divergence_is_a_failure_of_the_trial_alone(tmp_path: Path) -> None:
     task = task_of(tmp_path, "cgcnn")
     wild = replace(task, train_config={**task.train_config, "lr": 1e30, "optimizer": "sgd", "clip_norm": 0.0})
-    actor = TrialActor({"task": asdict(wild), "cpu": 1, "gpu": 0})
+    actor = TrialActor({"task": asdict(wild), "cpu": 1, "gpu": 0, "processes": 1, "passes": None})
     results = [actor.step() for _ in range(1)]
     assert results[-1]["failed"].startswith("diverged: ")
     actor.cleanup()
@@ -204,7 +179,7 @@ def test_divergence_is_a_failure_of_the_trial_alone(tmp_path: Path) -> None:
 
 def test_a_broken_store_is_a_failure_of_the_trial_alone(tmp_path: Path) -> None:
     task = task_of(tmp_path, "cgcnn", store=str(tmp_path / "nowhere"))
-    actor = TrialActor({"task": asdict(task), "cpu": 1, "gpu": 0})
+    actor = TrialActor({"task": asdict(task), "cpu": 1, "gpu": 0, "processes": 1, "passes": None})
     assert "nowhere" in actor.step()["failed"]
     actor.cleanup()
 

@@ -87,7 +87,9 @@ def test_they_take_no_part_in_training_and_are_counted(tmp_path: Path) -> None:
 
 def test_the_search_records_how_many_a_trial_was_without(tmp_path: Path) -> None:
     with_heavy_elements(tmp_path / "small.jsonl")
-    actor = TrialActor({"task": asdict(task_of(tmp_path)), "cpu": 1, "gpu": 0})
+    actor = TrialActor(
+        {"task": asdict(task_of(tmp_path)), "cpu": 1, "gpu": 0, "processes": 1, "passes": None}
+    )
     result = actor.step()
     actor.cleanup()
     run = TrialRun(task_of(tmp_path))
@@ -130,7 +132,7 @@ def test_a_model_that_can_represent_none_fails_with_one_message(tmp_path: Path) 
     message = f"train crystals: expected at least one that cgcnn can represent, got none of 20; .*{REASON}"
     with pytest.raises(NothingToTrainOn, match=message):
         TrialRun(task)
-    actor = TrialActor({"task": asdict(task), "cpu": 1, "gpu": 0})
+    actor = TrialActor({"task": asdict(task), "cpu": 1, "gpu": 0, "processes": 1, "passes": None})
     assert actor.step()["failed"].startswith("NothingToTrainOn: train crystals: expected at least one")
     actor.cleanup()
 

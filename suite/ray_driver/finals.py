@@ -1,0 +1,78 @@
+"""The final runs in a Ray session: as many at a time as trials, each in a task of its own."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import ray
+
+from crystalformer.allocator import keep_freed_memory
+from crystalformer.training.ranks import LostRank
+from suite.final import CurveFollower, FinalJob, run_final
+from suite.floors import FloorJob, run_floor
+from suite.ledger import MOST_LOSSES
+from suite.progress import Watcher
+from suite.ray_driver.fractions import Fractions
+from suite.ray_driver.share import claim
+from suite.space.resources_block import ResourcesSpec
+from suite.space.search_space import SearchSpace
+from suite.team import Place
+
+
+def run_finals(
+    jobs: Sequence[FinalJob], space: SearchSpace, watcher: Watcher, fractions: Fractions
+) -> dict[str, str]:
+    """Run the unfinished jobs, `search.concurrent` at a time; gives run id -> reason of those that failed."""
+    waiting = [job for job in jobs if not job.finished]
+    running: dict[ray.ObjectRef, FinalJob] = {}
+    failed: dict[str, str] = {}
+    follower = CurveFollower(watcher)
+    while waiting or running:
+        while waiting and len(running) < space.search.concurrent:
+            gpus = 0.0 if isinstance(waiting[0], FloorJob) else fractions.of(waiting[0].task)
+            if gpus is None:  # being measured
+                break
+            job = waiting.pop(0)
+            watcher.started(job.task.run_id, job.task.model, job.task.train_config["epochs"])
+            running[_start(job, space.resources, gpus)] = job
+        if not running:
+            time.sleep(0.1)
+            continue
+        done, _ = ray.wait(list(running), timeout=0.5)
+        for job in running.values():
+            follower.look(job)
+        for reference in done:
+            job = running.pop(reference)
+            failure = _outcome(reference)
+            follower.ended(job, failure)
+            if failure is not None:
+                failed[job.task.run_id] = failure
+    return failed
+
+
+def _start(job: FinalJob, resources: ResourcesSpec, gpus: float) -> ray.ObjectRef:
+    retries: dict[str, Any] = {"max_retries": MOST_LOSSES, "retry_exceptions": [LostRank]}
+    remote = ray.remote(num_cpus=resources.cpu, num_gpus=gpus, **retries)(_final)
+    return remote.remote(job, resources.cpu, gpus, resources.processes)
+
+
+def _final(job: FinalJob, cpu: float, gpus: float, processes: int) -> None:
+    import torch
+
+    cores = max(1, int(cpu))
+    if isinstance(job, FloorJob):
+        run_floor(job, cores)
+        return
+    keep_freed_memory()
+    torch.set_num_threads(max(1, cores // processes))
+    run_final(job, Place(claim(gpus), processes))
+
+
+def _outcome(reference: ray.ObjectRef) -> str | None:
+    try:
+        ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        return f"{type(error.cause).__name__}: {error.cause}"
+    except ray.exceptions.RayError as error:
+        return str(error).strip().splitlines()[0]
+    return None
