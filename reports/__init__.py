@@ -19,5 +19,5 @@ this order:
 11. `build`: all of it, put in place at once or not at all.
 
 `python -m reports.trace RUN --model M --target T` goes the other way, from a cell back to what it came from:
-`trace`, `chain`, `origin`.
+`trace`, `chain`, `origin`. With `--all` it computes every table again: `recompute`.
 """

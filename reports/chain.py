@@ -12,30 +12,10 @@ import numpy as np
 import pandas as pd
 
 from crystalformer.data.manifest import file_sha256
-from reports.run_folder import TOLERANCE, FinalRun, RunFolder
-
-
-@dataclass(frozen=True)
-class Check:
-    """What a file states beside what another one gives."""
-
-    what: str
-    stated: object
-    found: object
-
-    @property
-    def agrees(self) -> bool:
-        """Equal; numbers within what rounding in a sum explains."""
-        if isinstance(self.stated, float | int) and isinstance(self.found, float | int):
-            if np.isnan(self.stated) or np.isnan(self.found):
-                return bool(np.isnan(self.stated) and np.isnan(self.found))
-            return bool(abs(self.stated - self.found) <= TOLERANCE * max(1.0, abs(self.found)))
-        return self.stated == self.found
-
-    @property
-    def sentence(self) -> str:
-        """Both values."""
-        return f"{self.what}: stated {self.stated!r}, found {self.found!r}"
+from reports.check import Check
+from reports.recompute.mae import KINDS, check_row
+from reports.recompute.stored import Stored
+from reports.run_folder import FinalRun, RunFolder
 
 
 @dataclass(frozen=True)
@@ -90,7 +70,8 @@ def _cell(traced: Traced) -> Link:
     lines = [f"{record['label']}, {record['target']} on {record['dataset']}"]
     checks = []
     table = traced.folder.path / "report" / "mae_table.csv"
-    rows = pd.read_csv(table) if table.is_file() else pd.DataFrame()
+    rows = _measured(table) if table.is_file() else []
+    stored = Stored({str(traced.folder.search["name"]): traced.folder})
     for split in ("val", "test"):
         mean, deviation, seeds = recomputed(traced, split)
         unit = f" {record['unit']}" if record["unit"] else ""
@@ -103,8 +84,7 @@ def _cell(traced: Traced) -> Link:
         ]
         checks.append(Check(f"{split} MAE, mean of run.json", _mean(stated), mean))
         for row in _rows_of_cell(rows, traced, split):
-            checks.append(Check(f"{split} MAE of report/mae_table.csv", float(row["mae"]), mean))
-            checks.append(Check(f"sd of {split} MAE of report/mae_table.csv", float(row["sd"]), deviation))
+            checks += check_row(stored, row, rows)
     return Link("Cell", tuple(lines), tuple(checks))
 
 
@@ -112,10 +92,15 @@ def _mean(values: list[float]) -> float:
     return float(np.mean(values)) if values else float("nan")
 
 
-def _rows_of_cell(rows: pd.DataFrame, traced: Traced, split: str) -> list[dict[str, Any]]:
+def _measured(table: Path) -> list[dict[str, Any]]:
+    rows = pd.read_csv(table, dtype={"unit": "str"})
+    return list(rows[rows["kind"].isin(KINDS) & ("experiment" in rows)].to_dict("records"))
+
+
+def _rows_of_cell(rows: list[dict[str, Any]], traced: Traced, split: str) -> list[dict[str, Any]]:
     """The row of the report that was made of these runs; none where it is of others, as of fewer seeds."""
     ids = " ".join(str(final.record["run_id"]) for final in traced.finals)
-    return [row for row in rows.to_dict("records") if (row["split"], row["run_ids"]) == (split, ids)]
+    return [row for row in rows if (row["split"], row["run_ids"]) == (split, ids)]
 
 
 def _runs(traced: Traced) -> Link:

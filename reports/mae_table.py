@@ -11,6 +11,7 @@ import pandas as pd
 
 from crystalformer.metrics import mad
 from reports.comparison import Comparison, Rival, beside, compare
+from reports.hours import search_hours
 from reports.intervals import intervals
 from reports.load import Results
 from reports.near_duplicates import deduplicated_mae
@@ -21,18 +22,16 @@ CSV_COLUMNS = [
     "model", "dataset", "target", "unit", "split", "mae", "sd", "n_seeds", "run_ids", "params",
     "train_s_per_epoch",
     "predict_ms_per_crystal", "kind", "source", "mae_low", "mae_high", "rmse", "r2", "mad",
-    "mae_deduplicated",
+    "mae_deduplicated", "crystals", "absent", "peak_memory_mb", "search_hours", "p_holm",
+    "experiment",
 ]  # fmt: skip
 # What printed tables need beside that. `candidate` names a row: the model's label, and the search where
 # there are several.
 PRINT_COLUMNS = [
-    "experiment",
     "candidate",
     "recipe",
     "variant",
     "n_expected",
-    "crystals",
-    "absent",
     "bold",
 ]
 
@@ -103,6 +102,8 @@ def build(results: Results, published: pd.DataFrame) -> MaeTable:
         floors = errors.columns.isin(group["candidate"][group["kind"] == "floor"])
         found = compare(errors.loc[:, ~floors])
         comparisons[key_of_test] = found
+        for rival in found.rivals if found is not None else ():
+            frame.loc[group.index[group["candidate"] == rival.candidate], "p_holm"] = rival.p
         over_floors[key_of_test] = beside(errors.loc[:, ~floors], errors.loc[:, floors])
         if found is not None and found.supported:
             frame.loc[group.index[group["candidate"] == found.best], "bold"] = True
@@ -169,6 +170,9 @@ def _measured_row(results: Results, runs: pd.DataFrame) -> dict[str, object]:
         "r2": runs["r2"].mean(),
         "mad": _mad(results, first),
         "mae_deduplicated": deduplicated_mae(results, runs),
+        "peak_memory_mb": runs["peak_memory_mb"].mean(),
+        "search_hours": search_hours(results, name, first["model"], first["target"]),
+        "p_holm": np.nan,
     }
 
 
@@ -239,7 +243,7 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     integers = dict.fromkeys(["n_seeds", "params", "n_expected", "crystals", "absent"], "Int64")
     numbers = [
         "mae", "sd", "train_s_per_epoch", "predict_ms_per_crystal", "mae_low", "mae_high", "rmse", "r2",
-        "mad", "mae_deduplicated",
+        "mad", "mae_deduplicated", "peak_memory_mb", "search_hours", "p_holm",
     ]  # fmt: skip
     floats = dict.fromkeys(numbers, "float64")
     return frame.astype(integers | floats | {"bold": bool})

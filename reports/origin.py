@@ -5,7 +5,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from reports.chain import Check, Link, Traced
+from reports.chain import Link, Traced
+from reports.check import Check
 from reports.run_folder import ReportError
 
 # A final run may be longer than its trial; these settings then keep their share of the epochs.

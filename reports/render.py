@@ -95,13 +95,16 @@ def _measured_table(table: MaeTable, results: Results, task: Task) -> PrintedTab
         "Parameters",
         "Training (s/epoch)",
         "Prediction (ms/crystal)",
+        "Peak memory (MB)",
+        "Search and final runs (h)",
         "MAD:MAE",
     )
     groups = rows.groupby(["experiment", "model"], sort=False)
     printed = tuple(_measured_row(group, incomplete, repeated) for _, group in groups)
     key = re.sub(r"[^A-Za-z0-9]+", "-", f"{task.dataset}-{task.target}").strip("-")
     notes = table_notes(table, results, task, unit)
-    return PrintedTable(key, _title(task), header, printed, notes, frozenset({rmse, r2}))
+    wide = frozenset({rmse, r2, "Peak memory (MB)", "Search and final runs (h)"})
+    return PrintedTable(key, _title(task), header, printed, notes, wide)
 
 
 def _title(task: Task) -> str:
@@ -133,6 +136,8 @@ def _measured_row(group: pd.DataFrame, incomplete: bool, repeated: bool) -> Prin
             Cell(count(some["params"])),
             Cell(significant(some["train_s_per_epoch"])),
             Cell(significant(some["predict_ms_per_crystal"])),
+            Cell(count(some["peak_memory_mb"])),
+            Cell(significant(some["search_hours"], 2)),
             Cell(significant(ratio, 2)),
         ),
         run_ids=tuple(str(some["run_ids"]).split()),
@@ -183,7 +188,7 @@ def csv_text(table: MaeTable) -> str:
 
 def markdown_text(tables: list[PrintedTable], empty: str) -> str:
     """All tables as Markdown; the sentence `empty` where there is none."""
-    return "\n".join(markdown_table(table.on_paper) for table in tables) or f"{markdown_words(empty)}\n"
+    return "\n".join(markdown_table(table) for table in tables) or f"{markdown_words(empty)}\n"
 
 
 def markdown_table(table: PrintedTable) -> str:
@@ -215,7 +220,18 @@ def is_numeric(table: PrintedTable, column: int) -> bool:
     """Whether a column holds numbers (and is set flush right)."""
     return table.header[column].startswith(
         (
-            *("Val", "Test", "Predicted", "Seeds", "Parameters", "Training", "Prediction", "MAD"),
+            *(
+                "Val",
+                "Test",
+                "Predicted",
+                "Seeds",
+                "Parameters",
+                "Training",
+                "Prediction",
+                "Peak",
+                "Search",
+                "MAD",
+            ),
             *("Difference", "Relative", "95", "p ("),  # of an ablation
         )
     )

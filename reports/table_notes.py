@@ -3,6 +3,7 @@
 import pandas as pd
 
 from reports.comparison import ALPHA
+from reports.hours import devices
 from reports.intervals import RESAMPLES
 from reports.load import Results
 from reports.mae_table import MaeTable, Task
@@ -35,6 +36,12 @@ def table_notes(table: MaeTable, results: Results, task: Task, unit: str | None)
             "Recipe: where settings of training that were not searched come from; common is the same for all "
             "models, published each model's own. Numbers of epochs are the search's."
         )
+    trained_on = "; ".join(devices(results, dict.fromkeys(rows["experiment"])))
+    notes.append(
+        "Costs: an epoch of training, prediction in batches with graphs at hand and the largest memory are "
+        f"means over the final runs, measured in the same way for all models, on {trained_on}. Search and "
+        "final runs: hours of training and validation of all trials and final runs of the model, added up."
+    )
     if unit is None:
         notes.append(f"The data set states no unit for {task.target}: its errors are plain numbers.")
     notes += _test_notes(rows, unit)
@@ -57,7 +64,17 @@ def table_notes(table: MaeTable, results: Results, task: Task, unit: str | None)
                 f"Missing: {gap.label}{where} has {done} of {gap.expected} final runs (no complete run of "
                 f"seed {seeds})."
             )
-    return tuple(notes)
+    return (*notes, *_commands(results, rows))
+
+
+def _commands(results: Results, rows: pd.DataFrame) -> list[str]:
+    """How to repeat the rows: the command of each search."""
+    several = len(results.folders) > 1
+    return [
+        f"To repeat{f' {name}' if several else ''}: {command}"
+        for name in dict.fromkeys(rows["experiment"])
+        if (command := results.folders[name].search.get("command"))
+    ]
 
 
 def _test_notes(rows: pd.DataFrame, unit: str | None) -> list[str]:

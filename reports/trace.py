@@ -1,7 +1,8 @@
 """`python -m reports.trace RUN --model M --target T [--seed S]`: where a measured cell comes from.
 
 Prints the chain of the cell (see `chain` and `origin`), computes it again, and says *agrees* or shows both
-values of whatever does not.
+values of whatever does not. `python -m reports.trace RUN [RUN ...] --all` computes every measured cell of
+every table of a report again (see `recompute`).
 """
 
 import argparse
@@ -11,14 +12,22 @@ from pathlib import Path
 
 from reports.chain import Link, Traced, measured_links
 from reports.origin import origin_links
+from reports.recompute.tables import recompute
 from reports.run_folder import ReportError, RunFolder, read_run_folder
+
+MOST_SHOWN = 20  # cells that disagree
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 everything agrees, 1 something does not, 2 the input is wrong."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.all:
+        return _all(options.runs, options.report or options.runs[0] / "report")
+    if len(options.runs) > 1 or options.report is not None or not (options.model and options.target):
+        parser.error("expected one RUN with --model and --target, or --all for every table of a report")
     try:
-        folder = read_run_folder(options.run, believe=False)
+        folder = read_run_folder(options.runs[0], believe=False)
         traced = select(folder, options.model, options.target, options.seed)
         links = measured_links(traced) + origin_links(traced)
     except ReportError as error:
@@ -28,15 +37,40 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if all(check.agrees for link in links for check in link.checks) else 1
 
 
+def _all(runs: list[Path], report: Path) -> int:
+    """What `--all` does; the exit code."""
+    try:
+        tables = recompute(runs, report)
+    except ReportError as error:
+        print(f"reports.trace: {error}", file=sys.stderr)
+        return 2
+    wrong = [check for table in tables for check in table.checks if not check.agrees]
+    for table in tables:
+        print(f"{table.name:<25}{table.rows:>7,} rows, {len(table.checks):,} cells computed again")
+    for check in wrong[:MOST_SHOWN]:
+        print(f"DISAGREES  {check.sentence}")
+    if len(wrong) > MOST_SHOWN:
+        print(f"and {len(wrong) - MOST_SHOWN:,} further cells")
+    if not wrong:
+        print("agrees")
+    return 1 if wrong else 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m reports.trace",
         description="Show where a measured error comes from, and compute it again from the predictions.",
     )
-    parser.add_argument("run", metavar="RUN", type=Path, help="a run folder, such as runs/quickstart")
-    parser.add_argument("--model", metavar="M", required=True, help="a model or floor, such as cgcnn")
-    parser.add_argument("--target", metavar="T", required=True, help="a target, such as log10_K_VRH")
+    parser.add_argument(
+        "runs", metavar="RUN", nargs="+", type=Path, help="a run folder, such as runs/quickstart"
+    )
+    parser.add_argument("--model", metavar="M", help="a model or floor, such as cgcnn")
+    parser.add_argument("--target", metavar="T", help="a target, such as log10_K_VRH")
     parser.add_argument("--seed", metavar="S", type=int, help="this seed's run alone (default: all seeds)")
+    parser.add_argument("--all", action="store_true", help="every measured cell of every table of the report")
+    parser.add_argument(
+        "--report", metavar="DIR", type=Path, help="with --all: its folder (default: RUN/report)"
+    )
     return parser
 
 

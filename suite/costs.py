@@ -48,6 +48,11 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
     return result, time.perf_counter() - started
 
 
+def device_name(device: torch.device | str) -> str:
+    """`cpu`, or what a CUDA device calls itself."""
+    return torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else "cpu"
+
+
 def reset_peak_memory(device: torch.device | str = "cpu") -> None:
     """Start a new measurement of `peak_memory_mb`, where the system allows it (Linux; CUDA devices)."""
     if torch.device(device).type == "cuda":

@@ -28,7 +28,7 @@ from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.manifest import file_sha256
 from crystalformer.data.splits import Split, load_split
 from crystalformer.data.training_range import TrainingRange
-from suite.costs import peak_memory_mb, reset_peak_memory, timed, timed_predictions
+from suite.costs import device_name, peak_memory_mb, reset_peak_memory, timed, timed_predictions
 from suite.progress import Watcher
 from suite.provenance import provenance
 from suite.records import read_json, write_json
@@ -257,6 +257,7 @@ def _record(job: FinalJob, run: TrialRun, evaluation: Evaluation) -> dict:
         "epochs": run.trainer.epoch,
         "train_s_per_epoch": float(np.mean([float(row["seconds"]) for row in curve])),
         "peak_memory_mb": peak_memory_mb(run.trainer.device),
+        "device": device_name(run.trainer.device),
         "seconds": run.seconds,
         "threads": torch.get_num_threads(),
         "training": training_facts(run),

@@ -82,6 +82,7 @@ def run_floor(job: FloorJob, jobs: int = 1) -> None:
         "epochs": 0,
         "train_s_per_epoch": None,
         "peak_memory_mb": peak_memory_mb(),
+        "device": "cpu",
         "seconds": seconds,
         "threads": jobs,
     }

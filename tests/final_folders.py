@@ -39,7 +39,7 @@ def write_final(folder: Path, predictions: pd.DataFrame, record: dict[str, Any],
             "lr": 1e-3,
             "grad_norm": 1.0,
             "crystals_per_s": 500.0,
-            "seconds": steps * 2.5,
+            "seconds": record["train_s_per_epoch"] or 0.0,
         }
     ).to_csv(folder / "curve.csv", index=False)
 

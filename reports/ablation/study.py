@@ -68,9 +68,14 @@ def studies(results: Results) -> list[Study]:
     Raises:
         ReportError: the record lacks the design, or a trial has a value that the design does not name.
     """
+    return studies_of(results.folders)
+
+
+def studies_of(folders: Mapping[str, RunFolder]) -> list[Study]:
+    """As `studies`, of run folders by their names."""
     return [
         _study(name, folder, target, model)
-        for name, folder in results.folders.items()
+        for name, folder in folders.items()
         if is_ablation(folder)
         for target in folder.targets
         for model in folder.search["models"]

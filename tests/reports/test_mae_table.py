@@ -22,7 +22,8 @@ from reports.render import csv_text, markdown_text, printed_tables
 
 SPECIFIED = (
     "model,dataset,target,unit,split,mae,sd,n_seeds,run_ids,params,"
-    "train_s_per_epoch,predict_ms_per_crystal,kind,source,mae_low,mae_high,rmse,r2,mad,mae_deduplicated"
+    "train_s_per_epoch,predict_ms_per_crystal,kind,source,mae_low,mae_high,rmse,r2,mad,mae_deduplicated,"
+    "crystals,absent,peak_memory_mb,search_hours,p_holm,experiment"
 )
 
 

@@ -13,7 +13,8 @@ from final_folders import edit_json, final_folders
 from run_folders import UNIT, RunFolderMaker
 
 from reports import published
-from reports.chain import Check, recomputed
+from reports.chain import recomputed
+from reports.check import Check
 from reports.load import load
 from reports.mae_table import build as build_table
 from reports.render import csv_text
@@ -183,9 +184,13 @@ def test_a_changed_trial_table_space_or_report_is_found(
     edit_json(folder / "search.json", space={"seed": 1})
     assert traced(folder) == 1
     printed = capsys.readouterr().out.split("DISAGREES")[1]
-    for said in ("test MAE of report/mae_table.csv", "val MAE of the trial", "digest of the search space"):
+    for said in (
+        "mae_table.csv: cgcnn, log10_K_VRH, test, mae:",
+        "val MAE of the trial",
+        "digest of the search space",
+    ):
         assert said in printed
-    assert "val MAE of report" not in printed
+    assert "log10_K_VRH, val, mae" not in printed
 
 
 def test_every_logged_read_of_the_test_split_is_shown(

@@ -1,5 +1,7 @@
 """The figures of a comparison of all models: every one can be told apart, and nothing covers the curves."""
 
+from pathlib import Path
+
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -11,6 +13,7 @@ from reports.load import Results, load
 from reports.mae_table import MaeTable, Task, build
 from reports.model_report.parity import parity
 from reports.model_report.per_crystal import task_errors
+from reports.recompute.tables import recompute
 from reports.theme import THEMES, style
 
 FLOORS = {"mean": 0.9, "forest": 0.07}
@@ -81,3 +84,15 @@ def test_the_page_stays_small_with_the_best_model_in_full_and_the_others_folded(
     assert len(page) < 5_000_000
     assert page.count("elements and worst crystals") == 11
     assert page.count('<svg class="elements"') == 12
+
+
+def test_every_cell_of_every_model_is_computed_again(results: Results, tmp_path: Path) -> None:
+    (folder,) = results.folders.values()
+    report = build_report([folder.path], tmp_path / "report")
+    tables = {table.name: table for table in recompute([folder.path], report)}
+    checks = [check for table in tables.values() for check in table.checks]
+    assert [check.sentence for check in checks if not check.agrees] == []
+    for model in published.REGISTRY_KEYS:
+        mine = [check.what for check in checks if f" {model}," in check.what]
+        assert len([what for what in mine if what.startswith("mae_table.csv")]) == 2 * 18
+        assert len({what.partition(":")[0] for what in mine}) == 3

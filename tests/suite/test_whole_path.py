@@ -22,7 +22,8 @@ from suite.models import MODELS, parameter_count
 ROOT = Path(__file__).resolve().parents[2]
 CSV_COLUMNS = (
     "model,dataset,target,unit,split,mae,sd,n_seeds,run_ids,params,train_s_per_epoch,"
-    "predict_ms_per_crystal,kind,source,mae_low,mae_high,rmse,r2,mad,mae_deduplicated"
+    "predict_ms_per_crystal,kind,source,mae_low,mae_high,rmse,r2,mad,mae_deduplicated,"
+    "crystals,absent,peak_memory_mb,search_hours,p_holm,experiment"
 )
 
 
@@ -130,6 +131,15 @@ def test_every_measured_cell_is_traced_to_its_search(
         assert code == 0, printed
         assert "1 time: " in printed
         assert "\nagrees" in printed
+
+
+def test_every_cell_of_every_table_is_computed_again(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert trace([str(run_folder(finished)), "--all"]) == 0
+    printed = capsys.readouterr().out
+    for table in ("mae_table.csv", "errors_by_group.csv", "worst_crystals.csv"):
+        assert table in printed
 
 
 def test_the_floors_stand_beside_the_models(finished: Path) -> None:

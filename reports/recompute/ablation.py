@@ -1,0 +1,95 @@
+"""`ablation.csv` once more: the difference of every change, trial against trial."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from reports.ablation.study import Study, studies_of
+from reports.ablation.terms import plain
+from reports.check import Check
+from reports.comparison import ALPHA
+from reports.recompute.statistics import p_of_zero, step_down, student
+from reports.recompute.stored import Row, Stored, cells
+
+WEIGHTS = "weights"
+
+
+def check_ablation(stored: Stored, table: pd.DataFrame) -> list[Check]:
+    """All columns that are numbers, of each change of each study."""
+    checks = []
+    for study in studies_of(stored.folders):
+        mine = (
+            (table["experiment"] == study.experiment)
+            & (table["model"] == study.model)
+            & (table["target"] == study.target)
+        )
+        checks += _check_study(study, table[mine].to_dict("records"))
+    return checks
+
+
+def _check_study(study: Study, rows: list[dict]) -> list[Check]:
+    pairs = [list(_pairs(study, row)) for row in rows]
+    by_seed = [_by_seed(each) for each in pairs]
+    corrected = step_down([p_of_zero(np.array(list(each.values()))) for each in by_seed])
+    checks = []
+    for row, each, differences, p in zip(rows, pairs, by_seed, corrected, strict=True):
+        where = f"ablation.csv: {study.model}, {study.target}, {row['factor']} {row['value']}"
+        values = np.array(list(differences.values()))
+        mean, low, high = student(values) if len(values) else (np.nan, np.nan, np.nan)
+        without: dict[int, list[float]] = {}
+        for seed, before, _ in each:
+            without.setdefault(seed, []).append(before)
+        baseline = float(np.mean([np.mean(some) for some in without.values()])) if without else np.nan
+        found = {
+            "baseline_val_mae": baseline,
+            "difference": mean,
+            "percent": 100 * mean / baseline,
+            "low": low,
+            "high": high,
+            "n_seeds": len(differences),
+            "planned_seeds": len(study.seeds),
+            "p_holm": p,
+            "moved": bool(p == p and p < ALPHA),
+        }
+        checks += cells(where, row, found)
+        stated = dict(pair.split(":") for pair in str(row["differences"]).split() if ":" in pair)
+        checks += [
+            Check(f"{where}, seed {seed}", float(stated.get(str(seed), "nan")), value)
+            for seed, value in differences.items()
+        ]
+    return checks
+
+
+def _by_seed(pairs: list[tuple[int, float, float]]) -> dict[int, float]:
+    """The mean difference of each seed, in the order of the seeds."""
+    found: dict[int, list[float]] = {}
+    for seed, without, changed in pairs:
+        found.setdefault(seed, []).append(changed - without)
+    return {seed: float(np.mean(found[seed])) for seed in sorted(found)}
+
+
+def _pairs(study: Study, row: Row) -> Iterator[tuple[int, float, float]]:
+    """Seed, error without and with the change, of each two trials that differ in it alone."""
+    complete = study.complete
+    factors = list(study.levels)
+    if row["factor"] == WEIGHTS:
+        yield from _weights(study, complete, factors)
+        return
+    factor = str(row["factor"])
+    position = 1 + [plain(value) for value in study.levels[factor]].index(str(row["value"]))
+    others = [name for name in factors if name != factor]
+    for before in complete[complete[factor] == 0].to_dict("records"):
+        for after in complete[complete[factor] == position].to_dict("records"):
+            if before["seed"] == after["seed"] and all(before[name] == after[name] for name in others):
+                yield int(before["seed"]), before["val_mae"], after["val_mae"]
+
+
+def _weights(study: Study, complete: pd.DataFrame, factors: list[str]) -> Iterator[tuple[int, float, float]]:
+    """The two errors of each run whose configuration averaged its weights in some seed."""
+    rows = complete.dropna(subset=["val_mae_raw"]).to_dict("records")
+    averaged = {tuple(row[name] for name in factors) for row in rows if row["val_mae"] != row["val_mae_raw"]}
+    for row in rows:
+        point = tuple(row[name] for name in factors)
+        if point in averaged and (study.factorial or not any(point)):
+            yield int(row["seed"]), row["val_mae"], row["val_mae_raw"]
