@@ -91,7 +91,7 @@ def facts(space: SearchSpace, data: PreparedData, command: str) -> dict:
         "final": {
             "top": space.final.top,
             "seeds": list(space.final.seeds),
-            "epochs": space.final.epochs,
+            "epochs": dict(space.final.epochs),
         },
         "floors": {
             key: {

@@ -105,7 +105,7 @@ def _best(experiment: Experiment, target: str, model: str) -> Iterator[tuple[dic
         if len(seen) == space.final.top:
             return
         params = ledger.assignment(row["number"]).params
-        model_config, train_config = space.resolve(model, params, epochs=space.final.epochs)
+        model_config, train_config = space.resolve(model, params, epochs=space.final.epochs[target])
         config = {"model": asdict(model_config), "train": asdict(train_config)}
         if config not in seen:
             seen.append(config)

@@ -9,6 +9,7 @@ import pytest
 from crystalformer.data.catalog import DATASETS
 from reports.__main__ import _parser as reports_parser
 from reports.trace import _parser as trace_parser
+from suite.data.listing import markdown
 from suite.models import MODELS, parameter_count
 from suite.search import _parser
 
@@ -31,7 +32,7 @@ def flags(parser: argparse.ArgumentParser) -> set[str]:
 
 def test_the_readme_names_every_flag_and_no_other() -> None:
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
-    named: dict[str, set[str]] = {"reports ": set(), "reports.trace ": set(), "": set()}
+    named: dict[str, set[str]] = {"reports ": set(), "reports.trace ": set(), "suite.data ": set(), "": set()}
     for line in lines:
         command = next(name for name in named if f"python -m {name}" in line or not name)
         named[command] |= set(re.findall(r"`?(--[a-z][a-z-]*)", line))
@@ -49,6 +50,14 @@ def test_the_readme_names_every_model_and_bundled_data_set() -> None:
         if dataset.bundle is not None:
             assert f"`{name}`" in text
             assert all(f"`{target}`" in text for target in dataset.targets)
+
+
+def test_the_table_of_data_sets_is_that_of_the_catalogue() -> None:
+    text = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
+    table = text.partition("<!-- python -m suite.data list --markdown -->\n")[2].partition("\n<!-- end -->")[
+        0
+    ]
+    assert table == markdown(DATASETS.values())
 
 
 @pytest.mark.parametrize("command", re.findall(r"python -m ([a-z.]+)", (ROOT / "README.md").read_text()))

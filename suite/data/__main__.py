@@ -41,9 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _list(options: argparse.Namespace, console: Console, errors: Console) -> int:
-    from suite.data.listing import rows, table
+    from suite.data.listing import markdown, rows, table
 
-    if options.json:
+    if options.markdown:
+        print(markdown(DATASETS.values()))
+    elif options.json:
         print(json.dumps(rows(DATASETS.values(), options.data), indent=2, ensure_ascii=False))
     else:
         console.print(table(DATASETS.values(), options.data))
@@ -128,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     objects = OneLineParser(add_help=False)
     objects.add_argument("--json", action="store_true", help="as objects instead of a table")
     listed = commands.add_parser("list", parents=[shared, objects], help="every data set in a row")
+    listed.add_argument("--markdown", action="store_true", help="as the table of docs/datasets.md")
     listed.set_defaults(run=_list)
     info = commands.add_parser("info", parents=[shared, objects], help="all that is known of a data set")
     info.add_argument("name", help="of the data set")

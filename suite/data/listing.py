@@ -63,6 +63,28 @@ def table(datasets: Iterable[Dataset], root: Path) -> Table:
     return shown
 
 
+def markdown(datasets: Iterable[Dataset]) -> str:
+    """The table of docs/datasets.md: a row for each target."""
+    lines = [
+        "| data set | crystals | target | unit | published MAD | official split | licence |",
+        "|---|---:|---|---|---:|---|---|",
+    ]
+    for dataset in datasets:
+        for number, (name, target) in enumerate(dataset.targets.items()):
+            first = number == 0
+            cells = (
+                f"`{dataset.name}`" if first else "",
+                f"{dataset.crystals_with(name):,}",
+                f"`{name}`",
+                target.unit,
+                "" if target.mad is None else f"{target.mad:g}",
+                split_words(dataset, name),
+                dataset.license if first else "",
+            )
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def split_words(dataset: Dataset, target: str) -> str:
     """The official split of a target in a few words."""
     split = dataset.splits.get(target)

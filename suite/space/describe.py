@@ -83,7 +83,8 @@ def _summary(
     table.add_row("resources", _resources(space))
     seeds = ", ".join(map(str, final.seeds))
     beside = "; floors: training mean, random forest" if final.floors else "; no floors"
-    table.add_row("final", f"best {final.top} of each model, {final.epochs} epochs, seeds {seeds}{beside}")
+    lengths = " or ".join(str(length) for length in dict.fromkeys(final.epochs.values()))
+    table.add_row("final", f"best {final.top} of each model, {lengths} epochs, seeds {seeds}{beside}")
     table.add_row("digest", space.digest[:12])
     return table
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from crystalformer.data.cell_names import AS_GIVEN
 from crystalformer.training.config import TrainConfig
 from suite.space.data_block import DataSpec, read_data
+from suite.space.final_block import FinalSpec, read_final
 from suite.space.model_blocks import read_models
 from suite.space.model_space import ModelSpace
 from suite.space.node import Node, SpaceError
 from suite.space.resources_block import ResourcesSpec, read_resources
 from suite.space.scalars import Scalar
-from suite.space.search_block import SearchSpec, check_combination, read_objective, read_search, seed_list
+from suite.space.search_block import SearchSpec, check_combination, read_objective, read_search
 from suite.space.yaml_file import read_space
 
 if TYPE_CHECKING:
@@ -55,19 +56,6 @@ class BudgetSpec:
     hours: float | None
     gpu_hours: float | None = None
     total_epochs: int | None = None
-
-
-@dataclass(frozen=True)
-class FinalSpec:
-    """The final training: the best `top` configurations of each model, over `seeds`, for `epochs`.
-
-    `floors`: whether the training mean and a forest of compositions stand beside them.
-    """
-
-    top: int
-    seeds: tuple[int, ...]
-    epochs: int
-    floors: bool = True
 
 
 @dataclass(frozen=True)
@@ -135,8 +123,8 @@ def load_space(
     search_node = blocks.get("search", absent)
     search = read_search(search_node, budget.epochs)
     resources = read_resources(blocks.get("resources", absent))
-    final = _final(blocks.get("final", absent), budget.epochs)
-    lengths = tuple(dict.fromkeys((budget.epochs, final.epochs)))
+    final = read_final(blocks.get("final", absent), data.targets, budget.epochs)
+    lengths = tuple(dict.fromkeys((budget.epochs, *final.epochs.values())))
     if models is None:
         from suite.models import MODELS  # imports torch, which most mistakes need not wait for
 
@@ -199,20 +187,6 @@ def _trials(node: Node | None) -> int | None:
     if node is None:
         return None
     return AUTO if node.value == "auto" else node.whole(at_least=1)
-
-
-def _final(node: Node, epochs: int) -> FinalSpec:
-    block = node.block("final")
-    seeds: tuple[int, ...] = (0, 1, 2)
-    if "seeds" in block:
-        seeds = seed_list(block["seeds"])
-    given = block.get("epochs")
-    return FinalSpec(
-        top=block["top"].whole(at_least=1) if "top" in block else 1,
-        seeds=seeds,
-        epochs=epochs if given is None or given.value is None else given.whole(at_least=1),
-        floors=block["floors"].truth() if "floors" in block else True,
-    )
 
 
 def _content(
