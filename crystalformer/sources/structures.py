@@ -159,12 +159,29 @@ def _from_cif(text: str) -> Arrays:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # hints about rounding and missing fields, one per file
         parser: Any = CifParser.from_str(text)
-        (structure,) = parser.parse_structures(primitive=False, on_error="raise")
+        _check_symbols(parser.as_dict())
+        # Blocks without atoms, such as data_global of journals, are no structures.
+        on_error = "ignore" if len(parser.as_dict()) > 1 else "raise"
+        (structure,) = parser.parse_structures(primitive=False, on_error=on_error)
     if any("implicit hydrogens" in warning for warning in parser.warnings):
         raise StructureError(
             "expected all atoms with coordinates, got sites of OH or H2O without their hydrogens"
         )
     return arrays_of(structure)
+
+
+def _check_symbols(blocks: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse symbols that are no elements; pymatgen would take Uue for U."""
+    from pymatgen.core import Element
+
+    for block in blocks.values():
+        symbols = block.get("_atom_site_type_symbol", ())
+        for symbol in {symbols} if isinstance(symbols, str) else set(symbols):
+            letters = re.match(r"[A-Za-z]*", symbol)
+            if not letters or not Element.is_valid_symbol(letters[0].capitalize()):
+                if letters and letters[0].lower() in ("wat", "oh"):
+                    continue  # told apart below
+                raise StructureError(f"expected chemical elements, got {symbol[:20]}")
 
 
 def _from_poscar(text: str) -> Arrays:
