@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 GPU := .venv-gpu
 ORACLES := .venv-oracles
 
-.PHONY: search test test-gpu test-oracles check docs clean chaos
+.PHONY: search test test-gpu test-oracles check docs clean chaos fuzz
 
 search: $(VENV)/.installed
 	$(BIN)/python -m suite.search --space $(SPACE)
@@ -32,6 +32,10 @@ docs: $(VENV)/.installed-dev
 
 chaos: $(VENV)/.installed-dev
 	CHAOS=long $(BIN)/python -m pytest -s tests/chaos
+
+# Damaged data files, ten thousand of them; `make test` reads some.
+fuzz: $(VENV)/.installed-dev
+	FUZZ=10000 $(BIN)/python -m pytest -o timeout=3600 tests/crystalformer/sources/test_fuzz.py
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -37,7 +37,8 @@ def loaded_modules(statement: str) -> set[str]:
         ("suite.prediction.locate", {"ray", "optuna", "pymatgen", "pandas", "sklearn"}),
         ("suite.space.search_space", {"ray", "torch", "pymatgen"}),
         ("crystalformer.data.array_store", {"torch", "pymatgen"}),
-        ("crystalformer.sources.convert", {"torch", "pymatgen"}),
+        ("crystalformer.sources.convert", {"torch", "pymatgen", "ase", "pyarrow"}),
+        ("crystalformer.sources.worker", {"torch", "pymatgen", "ase", "rich"}),
     ],
 )
 def test_a_module_brings_only_what_it_needs(module: str, absent: set[str]) -> None:

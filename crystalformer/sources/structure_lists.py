@@ -63,13 +63,17 @@ def write_structures(
     lines = []
     for number, structure in enumerate(structures):
         lattice, frac_coords, numbers, mixed = arrays_of(structure)
-        values = {name: column[number] for name, column in targets.items()}
+        given = {name: column[number] for name, column in targets.items()}
         entry = {
             "id": f"row-{number + 1}" if ids is None else ids[number],
             "species": numbers.tolist(),
             "lattice": lattice.tolist(),
             "frac": frac_coords.tolist(),
-            "targets": {name: float(value) for name, value in values.items() if not is_missing(value)},
+            "targets": {
+                name: float(value)
+                for name, value in given.items()
+                if value is not None and not is_missing(value)
+            },
         }
         entry |= {"mixed": mixed} if mixed else {}
         entry |= {"split": split[number]} if split is not None and split[number] is not None else {}

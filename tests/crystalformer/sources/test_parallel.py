@@ -63,9 +63,7 @@ def test_a_process_that_is_killed_costs_one_record() -> None:
     for number, (_, result) in enumerate(convert_rows(records, Rules(), workers=1)):
         results.append(result)
         if number == 0:
-            (child,) = [
-                p for p in psutil.Process().children() if "crystalformer.sources.worker" in p.cmdline()
-            ]
+            (child,) = workers_of(psutil.Process())
             os.kill(child.pid, signal.SIGKILL)
     rejected = [result for result in results if isinstance(result, Rejection)]
     assert len(results) == 400
@@ -95,9 +93,7 @@ convert(sys.argv[1], sys.argv[2], workers=2)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_conversion_leaves_no_process_and_nothing_half_written(
-    tmp_path: Path, how: int
-) -> None:
+def test_an_interrupted_conversion_leaves_nothing(tmp_path: Path, how: int) -> None:
     import csv
 
     path = tmp_path / "t.csv"
