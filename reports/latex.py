@@ -1,12 +1,13 @@
 """The printed tables as LaTeX."""
 
+from reports.latex_words import latex_words
 from reports.render import Cell, PrintedTable, is_numeric
 
 
 def latex_text(tables: list[PrintedTable], empty: str) -> str:
     """All tables as LaTeX floats with booktabs rules; the sentence `empty` where there is none."""
-    body = "\n".join(_latex_table(table.on_paper) for table in tables) or f"{_latex(empty)}\n"
-    return f"% Needs \\usepackage{{booktabs}} in the preamble.\n{body}"
+    body = "\n".join(_latex_table(table.on_paper) for table in tables) or f"{latex_words(empty)}\n"
+    return f"% Needs \\usepackage{{booktabs,graphicx}} in the preamble.\n{body}"
 
 
 def _latex_table(table: PrintedTable) -> str:
@@ -18,20 +19,23 @@ def _latex_table(table: PrintedTable) -> str:
     lines = [
         r"\begin{table}",
         r"\centering\small\setlength{\tabcolsep}{4pt}",
-        rf"\caption{{{_latex(table.title)}.}}",
+        rf"\caption{{{latex_words(table.title)}.}}",
         rf"\label{{tab:mae-{table.key}}}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",  # no wider than the text
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
         *_latex_header(table),
         r"\midrule",
         *(
-            " & ".join([_latex(row.label), *(_latex_cell(cell) for cell in row.cells)]) + r" \\"
+            " & ".join([latex_words(row.label), *(_latex_cell(cell) for cell in row.cells)]) + r" \\"
             for row in table.rows
         ),
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabular}}",
         r"\par\smallskip",
-        r"\footnotesize " + " ".join(_latex(note) for note in table.notes),
+        r"\begin{minipage}{\linewidth}\footnotesize",
+        " ".join(latex_words(note) for note in table.notes),
+        r"\end{minipage}",
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
@@ -43,7 +47,7 @@ def _latex_header(table: PrintedTable) -> list[str]:
     lines = [[part[0] for part in parts]]
     if any(len(part) > 1 for part in parts):
         lines.append([f"({part[1]}" if len(part) > 1 else "" for part in parts])
-    return [" & ".join(_latex(text) for text in line) + r" \\" for line in lines]
+    return [" & ".join(latex_words(text) for text in line) + r" \\" for line in lines]
 
 
 def _latex_cell(cell: Cell) -> str:
@@ -54,18 +58,4 @@ def _latex_cell(cell: Cell) -> str:
     value = rf"\mathbf{{{number}}}" if cell.bold else number
     if cell.sd:
         return rf"${value} \pm {sd}$"
-    return f"${value}$" if cell.bold else _latex(cell.text)
-
-
-LATEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#",
-    "$": r"\$",
-    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "±": r"$\pm$",
-    "[": "{[}",
-}  # fmt: skip
-
-
-def _latex(text: str) -> str:
-    """Plain text that LaTeX sets as it is."""
-    return "".join(LATEX.get(character, character) for character in " ".join(text.split()))
+    return f"${value}$" if cell.bold else latex_words(cell.text)

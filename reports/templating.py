@@ -1,6 +1,8 @@
 """The template of all pages, and what it is given of sections."""
 
 import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,36 +35,45 @@ def shown(section: Section) -> dict[str, Any]:
         "name": section.name,
         "title": section.title,
         "blocks": [_block(block, anchors) for block in section.blocks],
-        "headings": anchors.given,
+        "headings": anchors.listed,
     }
 
 
 class Anchors:
-    """Anchors of the headings of a section, each given once: `given` are pairs of anchor and heading."""
+    """Anchors of the headings of a section, each given once. `listed`: anchor and heading of those that are
+    in sight, for the table of contents.
+    """
 
     def __init__(self, section: str) -> None:
         self._section = section
-        self.given: list[tuple[str, str]] = []
+        self._taken: set[str] = set()
+        self._folds = 0
+        self.listed: list[tuple[str, str]] = []
 
     def of(self, heading: str) -> str:
         """A new anchor for a heading."""
-        anchor = f"{self._section}-{slug(heading).lower()}"
-        taken = {each for each, _ in self.given}
-        if anchor in taken:
-            anchor = next(each for n in range(2, len(taken) + 3) if (each := f"{anchor}-{n}") not in taken)
-        self.given.append((anchor, heading))
+        first = f"{self._section}-{slug(heading).lower()}"
+        numbered = (f"{first}-{n}" for n in range(2, len(self._taken) + 3))
+        anchor = next(each for each in (first, *numbered) if each not in self._taken)
+        self._taken.add(anchor)
+        if not self._folds:
+            self.listed.append((anchor, heading))
         return anchor
+
+    @contextmanager
+    def folded(self) -> Iterator[None]:
+        """Headings in this context are out of sight."""
+        self._folds += 1
+        yield
+        self._folds -= 1
 
 
 def _block(block: Block, anchors: Anchors) -> dict[str, Any]:
     kind = type(block).__name__
     if isinstance(block, Folded):
-        return {
-            "kind": kind,
-            "summary": block.summary,
-            "open": block.open,
-            "blocks": [_block(each, anchors) for each in block.blocks],
-        }
+        with anchors.folded():
+            inside = [_block(each, anchors) for each in block.blocks]
+        return {"kind": kind, "summary": block.summary, "open": block.open, "blocks": inside}
     if isinstance(block, Heading):
         return {"kind": kind, "text": block.text, "anchor": anchors.of(block.text)}
     if isinstance(block, Picture):
