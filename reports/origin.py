@@ -57,6 +57,7 @@ def _trial(traced: Traced) -> Link:
         tried, retrained = json.loads(row["config"]), record.get("config") or {}
         checks.append(Check("model settings of the trial", tried.get("model"), retrained.get("model")))
         checks.append(Check("training settings of the trial", _kept(tried), _kept(retrained)))
+        checks.append(Check("schedule of the trial", tried.get("schedule"), retrained.get("schedule")))
     lines = [
         f"{chosen['trial_id']}: {row['state']} after {row['epochs']} epochs, val MAE {chosen['val_mae']!r}",
         _why(traced, row),

@@ -2,11 +2,41 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from suite.space.scalars import Scalar
 
 ATTRIBUTE = "assignment"  # of a trial of the study
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Epochs with unchanged values: from `epoch`, the number of those before it, to the next stretch."""
+
+    epoch: int
+    by: str  # id of the trial that trained it
+    params: dict[str, Scalar]
+
+
+@dataclass(frozen=True)
+class Membership:
+    """What the member of a population trains next.
+
+    It goes on from the epoch `start` until an epoch, in the state in which `source`, itself or another
+    member, was at the pause between; its weights were trained as `lineage` says.
+    """
+
+    start: int
+    until: int
+    source: str | None
+    lineage: tuple[Stretch, ...]
+
+    @classmethod
+    def read(cls, plain: Mapping[str, Any]) -> "Membership":
+        """A membership from JSON."""
+        return cls(**{**plain, "lineage": tuple(Stretch(**stretch) for stretch in plain["lineage"])})
 
 
 @dataclass(frozen=True)
@@ -18,6 +48,7 @@ class Assignment:
     model: str
     params: dict[str, Scalar]
     seed: int
+    member: Membership | None = None  # of a population
 
     @property
     def id_number(self) -> int:
@@ -29,6 +60,8 @@ class Assignment:
         return {ATTRIBUTE: json.dumps(asdict(self)), "model": self.model}
 
     @classmethod
-    def read(cls, attributes: dict[str, str]) -> "Assignment":
+    def read(cls, attributes: Mapping[str, Any]) -> "Assignment":
         """The assignment of a trial with these attributes."""
-        return cls(**json.loads(attributes[ATTRIBUTE]))
+        plain = json.loads(attributes[ATTRIBUTE])
+        member = plain.get("member")
+        return cls(**{**plain, "member": None if member is None else Membership.read(member)})

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from suite.earlier_trials import import_earlier_trials
 from suite.ledger import TrialLedger, open_storage
+from suite.population import PopulationLedger
 from suite.prepare import PreparedData
 from suite.records import write_json, write_table, write_text
 from suite.search_record import ExperimentError, difference, earlier_record, facts
@@ -145,7 +146,8 @@ class Experiment:
 
     def _ledger(self, target: str) -> TrialLedger:
         several, digest = len(self.space.data.targets) > 1, self.space.digest[:8]
-        return TrialLedger(
+        population = self.space.search.scheduler == "pbt"
+        return (PopulationLedger if population else TrialLedger)(
             self._storage,
             study_name=f"{self.space.name}-{target}-{digest}",
             space=self.space,
@@ -159,6 +161,7 @@ class Experiment:
                 "split": self.data.splits[target].hash,
                 "epochs": self.space.budget.epochs,
                 "objective": list(self.space.objective),
+                "population": population,
             },
         )
 

@@ -91,7 +91,7 @@ class TrialLedger:
         turn = self._turns.next(self.given)
         params, attributes = self._params(turn, number)
         trial_id = f"{self._prefix}{self._free_id():04d}"
-        assignment = Assignment(number, trial_id, turn.model.key, params, turn.seed)
+        assignment = self._beginning_of(Assignment(number, trial_id, turn.model.key, params, turn.seed))
         self._add(assignment, state=TrialState.RUNNING, system_attrs=attributes)
         return assignment
 
@@ -107,6 +107,10 @@ class TrialLedger:
             )
         )
         self.given.append(assignment)
+
+    def _beginning_of(self, assignment: Assignment) -> Assignment:
+        """What a new trial is first asked to do: all of it."""
+        return assignment
 
     def _free_id(self) -> int:
         """The number of the next trial id: above those of all trials, of earlier studies too."""
@@ -217,10 +221,7 @@ class TrialLedger:
     # ------------------------------------------------------------------ what happened
 
     def report(self, number: int, epoch: int, val_mae: float, seconds: float | None = None) -> None:
-        """Record the validation error of an epoch; a repeated epoch replaces the earlier value.
-
-        `seconds` is what the trial has been trained for.
-        """
+        """Record the error of an epoch, after `seconds` of training; a repeated epoch replaces its value."""
         if seconds is not None:
             self.budget.note(number, epoch, seconds)
         if math.isfinite(val_mae):

@@ -11,7 +11,7 @@ from suite.crystals import write_crystals
 from suite.experiment import Experiment
 from suite.final import FinalJob
 from suite.progress import Watcher
-from suite.tasks import arrange_final_runs, final_jobs, searched_domains, trial_task
+from suite.tasks import arrange_final_runs, final_jobs, forget_pauses, searched_domains, trial_task
 from suite.tensorboard_log import write_columns
 from suite.trial_task import TrialTask
 
@@ -51,6 +51,7 @@ def run_stages(experiment: Experiment, watcher: Watcher, address: str | None) ->
             for target in searching:
                 _search(experiment, target, watcher, fractions)
             failed = _finals(experiment, watcher, fractions)
+    forget_pauses(experiment)
     jobs = final_jobs(experiment)
     arrange_final_runs(experiment, jobs)
     if not jobs:
@@ -95,6 +96,7 @@ def _search(experiment: Experiment, target: str, watcher: Watcher, fractions: "F
 
     with experiment.searching():
         run_search(ledger, make_task, watcher, fractions, experiment.write_trials)
+        ledger.close_if_used_up()  # members of a population that were waiting for others
 
 
 def _finals(experiment: Experiment, watcher: Watcher, fractions: "Fractions") -> dict[str, str]:

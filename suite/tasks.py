@@ -4,34 +4,65 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from suite.assignment import Assignment
+from crystalformer.training.config import CHANGEABLE
+from suite.assignment import Assignment, Stretch
 from suite.experiment import Experiment
 from suite.final import FinalJob, run_id
 from suite.floors import FLOORS, FloorJob, floor_seeds
 from suite.models import MODELS
 from suite.records import write_json
 from suite.space.domains import Domain
+from suite.space.search_space import SearchSpace
 from suite.tensorboard_log import hparam_cells
 from suite.trial_table import ranked
-from suite.trial_task import TrialTask
+from suite.trial_task import TrialTask, paused_state
 
 _SUPERSEDED = ".superseded"
 
 
 def trial_task(experiment: Experiment, target: str, assignment: Assignment) -> TrialTask:
     """The training task of a trial."""
-    model_config, train_config = experiment.space.resolve(assignment.model, assignment.params)
-    config = {"model": asdict(model_config), "train": asdict(train_config)}
+    config = resolved(experiment.space, assignment, experiment.space.budget.epochs)
     model = experiment.space.models[assignment.model]
     cells = hparam_cells(assignment.model, assignment.params, model.domains)
     folder = f"trials/{assignment.trial_id}"
     log = f"{assignment.trial_id}-{assignment.model}"
     recipe = model.recipe_of(assignment.params)
     name, seed = assignment.trial_id, assignment.seed
-    return _task(experiment, target, assignment.model, config, recipe, seed, name, folder, log, cells)
+    task = _task(experiment, target, assignment.model, config, recipe, seed, name, folder, log, cells)
+    if (member := assignment.member) is None:
+        return task
+    source = paused_state(experiment.folder / "trials" / (member.source or name), member.start)
+    return replace(task, until=member.until, source=str(source))
+
+
+def resolved(space: SearchSpace, assignment: Assignment, epochs: int) -> dict:
+    """The configuration of a trial: of the model, of its training, and how the latter changes, if it does."""
+    member = assignment.member
+    first = assignment.params if member is None else member.lineage[0].params
+    model_config, train_config = space.resolve(assignment.model, first, epochs)
+    config: dict = {"model": asdict(model_config), "train": asdict(train_config)}
+    if member is not None and len(member.lineage) > 1:
+        config["schedule"] = [_change(space, assignment, stretch, epochs) for stretch in member.lineage[1:]]
+    return config
+
+
+def _change(space: SearchSpace, assignment: Assignment, stretch: Stretch, epochs: int) -> dict:
+    """The values with which a stretch begins."""
+    _, train_config = space.resolve(assignment.model, stretch.params, epochs)
+    changing = (name for name in CHANGEABLE if name in stretch.params)
+    return {"epoch": stretch.epoch} | {name: getattr(train_config, name) for name in changing}
+
+
+def forget_pauses(experiment: Experiment) -> None:
+    """Remove the states in which members of populations paused, once nobody goes on from them."""
+    population = experiment.space.search.scheduler == "pbt"
+    if population and not any(ledger.work_left() for ledger in experiment.ledgers.values()):
+        for path in (experiment.folder / "trials").glob("*/paused-*.safetensors"):
+            path.unlink()
 
 
 def final_jobs(experiment: Experiment) -> list[FinalJob]:
@@ -104,9 +135,7 @@ def _best(experiment: Experiment, target: str, model: str) -> Iterator[tuple[dic
     for row in ranked(ledger.rows(target), model):
         if len(seen) == space.final.top:
             return
-        params = ledger.assignment(row["number"]).params
-        model_config, train_config = space.resolve(model, params, epochs=space.final.epochs[target])
-        config = {"model": asdict(model_config), "train": asdict(train_config)}
+        config = resolved(space, ledger.assignment(row["number"]), space.final.epochs[target])
         if config not in seen:
             seen.append(config)
             yield row, config
@@ -140,6 +169,7 @@ def _task(
         cache=str(data.store.path.resolve() / "cache"),
         tensorboard=str(experiment.folder / "tensorboard" / log),
         hparams=hparams,
+        schedule=config.get("schedule", []),
     )
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.batch import CrystalBatches
 from crystalformer.data.splits import load_split
 from crystalformer.data.targets import TargetScaler
-from crystalformer.training.checkpoint import CheckpointError, load_checkpoint
+from crystalformer.training.checkpoint import CheckpointError, checkpoint_epoch, load_checkpoint
 from crystalformer.training.config import TrainConfig
 from crystalformer.training.loop import EpochRecord, Trainer, TrainingData
 from crystalformer.training.ranks import Ranks
@@ -23,6 +24,10 @@ log = logging.getLogger(__name__)
 
 class NothingToTrainOn(ValueError):
     """The model can represent no crystal of the training or of the validation split."""
+
+
+def _values(change: dict) -> dict:
+    return {name: value for name, value in change.items() if name != "epoch"}
 
 
 class TrainingSetup:
@@ -58,6 +63,7 @@ class TrainingSetup:
         self.parameters = parameter_count(model)
         config = TrainConfig(**task.train_config)
         self.trainer = Trainer(model, self.data, config, task.seed, device, ranks=ranks)
+        self.trainer.follow({c["epoch"]: replace(config, **_values(c)) for c in task.schedule}, task.until)
         if passes is not None:
             self.trainer.bound_passes(passes)
         self.again: EpochRecord | None = None
@@ -69,15 +75,21 @@ class TrainingSetup:
             ranks.check_same([float(self.trainer.epoch), weights])
 
     def _restore(self) -> bool:
-        """Continue from the checkpoint, if there is a usable one; else the run starts anew."""
-        if not self._task.checkpoint.exists():
-            return False
-        try:
-            self.again = load_checkpoint(self._task.checkpoint, self.trainer, self._task.settings())
-        except CheckpointError:
-            self._task.checkpoint.unlink(missing_ok=True)
-            return False
-        return True
+        """Continue from the latest state, if there is a usable one; else the run starts anew."""
+        task, states = self._task, [self._task.checkpoint]
+        if task.until is not None:
+            states.append(task.paused(task.until))
+        if task.source is not None:
+            states.append(Path(task.source))
+        for path in sorted((path for path in states if path.exists()), key=checkpoint_epoch, reverse=True):
+            try:
+                self.again = load_checkpoint(path, self.trainer, task.settings(checkpoint_epoch(path)))
+            except CheckpointError:
+                if path == task.checkpoint:
+                    path.unlink(missing_ok=True)
+                continue
+            return True
+        return False
 
     def _training_data(self, batches: Callable[[np.ndarray], CrystalBatches]) -> TrainingData:
         task = self._task

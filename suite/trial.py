@@ -83,7 +83,10 @@ class TrialRun:
         self.seconds += record.seconds + record.eval_seconds
         self._eval_seconds = min(self._eval_seconds, record.eval_seconds)
         self._log.epoch(record, self.task.unit)
-        self._save_if_due()
+        if record.epoch == self.task.until:
+            self._save(self.task.paused(record.epoch))
+        else:
+            self._save_if_due()
         return record
 
     @property
@@ -104,9 +107,12 @@ class TrialRun:
     def _save_if_due(self) -> None:
         started = time.monotonic()
         if started - self._written >= _CHECKPOINT_COST * self._write_seconds:
-            save_checkpoint(self.task.checkpoint, self.trainer, self.task.settings())
+            self._save(self.task.checkpoint)
             self._written = time.monotonic()
             self._write_seconds = self._written - started
+
+    def _save(self, path: Path) -> None:
+        save_checkpoint(path, self.trainer, self.task.settings(self.trainer.epoch))
 
 
 def read_curve(path: Path) -> list[dict[str, str]]:

@@ -1,5 +1,6 @@
 """The trial table: one row per trial of a study, and which of them are the best."""
 
+import json
 import math
 from collections.abc import Sequence
 
@@ -48,7 +49,16 @@ def trial_row(trial: FrozenTrial, space: SearchSpace, target: str) -> dict:
         "images_radius": known.get("images_radius", math.nan),
         "truncation_bound": known.get("truncation_bound", math.nan),
         **{f"{assignment.model}/{name}": value for name, value in assignment.params.items()},
+        **_schedule(assignment),
     }
+
+
+def _schedule(assignment: Assignment) -> dict[str, str]:
+    """Of the member of a population: how its weights came about, which no configuration says."""
+    if assignment.member is None:
+        return {}
+    stretches = ({"epoch": s.epoch, "by": s.by, **s.params} for s in assignment.member.lineage)
+    return {"schedule": json.dumps(list(stretches))}
 
 
 def ranked(rows: Sequence[dict], model: str) -> list[dict]:

@@ -9,6 +9,17 @@ from typing import Literal
 
 LOSSES = ("l1", "mse", "smooth_l1")
 OPTIMIZERS = ("adamw", "adam", "sgd")
+# What may change between epochs: numbers of the optimiser, none of which the state or the averages depend on.
+CHANGEABLE = (
+    "lr",
+    "weight_decay",
+    "clip_norm",
+    "beta1",
+    "beta2",
+    "lr_end",
+    "step_factor",
+    "schedule_steps",
+)
 SCHEDULES = ("inverse_sqrt", "constant", "one_cycle", "linear", "step")
 
 

@@ -6,7 +6,7 @@ drawn by the caller after `torch.manual_seed(seed)`, the order of crystals is a 
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,10 +110,17 @@ class Trainer:
         self.last_record: EpochRecord | None = None
         self._make_batch = data.make_batch
         self._device_steps: DeviceSteps | None = None
+        self._until = config.epochs
+        self._changes: Mapping[int, TrainConfig] = {}
 
     @property
     def finished(self) -> bool:
-        return self.epoch >= self.config.epochs
+        return self.epoch >= self._until
+
+    def follow(self, changes: Mapping[int, TrainConfig], until: int | None = None) -> None:
+        """Have the configuration change after some epochs (`CHANGEABLE` alone), and end after `until`."""
+        self._changes = {0: self.config, **changes}
+        self._until = self.config.epochs if until is None else until
 
     @property
     def crystals_at_once(self) -> int:
@@ -141,6 +148,7 @@ class Trainer:
         """
         if self.on_device and self._device_steps is None:
             self._move_data()
+        self._take_config()
         averaging = self.config.averages(self.epoch)
         if averaging and self.average is None:
             self.average = WeightAverage(self.model, self.config.ema_decay)
@@ -232,6 +240,16 @@ class Trainer:
             self.model, batches, self.data.train, self.optimizer, self.config, loss
         )
         self._make_batch = batches
+
+    def _take_config(self) -> None:
+        """Go on with the configuration of this epoch; the state of the optimiser stays."""
+        begun = [epoch for epoch in self._changes if epoch <= self.epoch]
+        if not begun or (config := self._changes[max(begun)]) == self.config:
+            return
+        self.config, state = config, self.optimizer.state_dict()["state"]
+        self.optimizer = build_optimizer(self.model, config)
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        self.forget_device_steps()
 
     def forget_device_steps(self) -> None:
         """Has the data set moved and the steps captured again: graphs hold on to the tensors of the state."""

@@ -85,6 +85,11 @@ class LedgerSearcher(Searcher):
             state, ended = "failed", result["failed"]
         elif trial_id in self.stop_reasons:
             state, ended = "stopped", self.stop_reasons.pop(trial_id)
+        elif task.until is not None and epochs == task.until < task.train_config["epochs"]:
+            self.ledger.report(assignment.number, epochs, result["val_mae"], result["trained_s"])
+            self._watcher.epoch(task.run_id, epochs, result["val_mae"], result["crystals_per_s"])
+            self._save()
+            return
         else:
             state, ended = "complete", f"trained for all {epochs} epochs"
         known = {

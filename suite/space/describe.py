@@ -119,6 +119,10 @@ def _scheduler(space: SearchSpace) -> str:
     search = space.search
     if search.scheduler == "none":
         return "no early stopping"
+    if search.scheduler == "pbt":
+        share = f"the worst {search.quantile:.0%} of a model's trials copy one of the best"
+        every = f"{search.perturb_every} epochs" if search.perturb_every != 1 else "epoch"
+        return f"population based training ({share} every {every})"
     keeps = "" if search.scheduler == "median" else f", keeps 1 in {search.reduction}"
     return f"{search.scheduler} (from epoch {search.grace_epochs}{keeps})"
 

@@ -6,10 +6,11 @@ from typing import NoReturn
 
 from suite.space.model_space import ModelSpace
 from suite.space.node import Node
+from suite.space.population_keys import check_population, no_population, read_population
 
 OBJECTIVES = ("val_mae", "parameters", "predict_ms_per_crystal", "seconds")
 SAMPLERS = ("tpe", "random", "quasi-random", "gp", "cma-es", "nsga-ii", "grid", "ablate")
-SCHEDULERS = ("asha", "hyperband", "median", "none")
+SCHEDULERS = ("asha", "hyperband", "median", "none", "pbt")
 DESIGNS = ("one-at-a-time", "factorial")
 LARGEST_SEED = 2**32 - 1  # of NumPy's generators
 
@@ -18,8 +19,10 @@ LARGEST_SEED = 2**32 - 1  # of NumPy's generators
 class SearchSpec:
     """How the trials are proposed and stopped.
 
-    `grace_epochs` holds for every scheduler, `reduction` for asha and hyperband. An ablation (sampler
-    ablate) has a `design` and repeats each of its configurations over `seeds`.
+    `grace_epochs` holds for every scheduler that stops trials, `reduction` for asha and hyperband. An
+    ablation (sampler ablate) has a `design` and repeats each of its configurations over `seeds`. Population
+    based training (scheduler pbt) pauses every `perturb_every` epochs; then the worst `quantile` copies the
+    best one and draws values anew with probability `resample`.
     """
 
     sampler: str
@@ -30,6 +33,9 @@ class SearchSpec:
     seed: int
     design: str | None = None
     seeds: tuple[int, ...] = ()
+    perturb_every: int | None = None
+    quantile: float | None = None
+    resample: float | None = None
 
     @property
     def listed(self) -> bool:
@@ -45,15 +51,19 @@ def read_search(node: Node, epochs: int) -> SearchSpec:
         block["grace_epochs"].expected(f"at most the {epochs} epochs of the budget")
     sampler = block["sampler"].one_of("sampler", SAMPLERS) if "sampler" in block else "tpe"
     usual = "none" if sampler == "ablate" else "asha"
+    scheduler = block["scheduler"].one_of("scheduler", SCHEDULERS) if "scheduler" in block else usual
+    if scheduler == "pbt" and "sampler" not in block:
+        sampler = "random"
     return SearchSpec(
         sampler=sampler,
-        scheduler=block["scheduler"].one_of("scheduler", SCHEDULERS) if "scheduler" in block else usual,
+        scheduler=scheduler,
         grace_epochs=grace,
         reduction=block["reduction"].whole(at_least=2) if "reduction" in block else 3,
         concurrent=block["concurrent"].whole(at_least=1) if "concurrent" in block else 1,
         seed=a_seed(block["seed"]) if "seed" in block else 0,
         design=_design(block, sampler),
         seeds=_seeds(block, sampler),
+        **vars(read_population(block, epochs) if scheduler == "pbt" else no_population(block)),
     )
 
 
@@ -121,6 +131,12 @@ def check_combination(
                 )
     if search.sampler == "ablate" and search.scheduler != "none":
         refuse("scheduler", "none for an ablation, whose runs are only comparable at full length")
+    if search.scheduler == "pbt":
+        if search.sampler not in ("random", "quasi-random"):
+            refuse("sampler", "random or quasi-random for pbt, which draws its population at the start")
+        if len(objective) > 1:
+            refuse("scheduler", "one objective for pbt, whose members are ranked by it")
+        check_population(block["scheduler"], models)
 
 
 def _design(block: Mapping[str, Node], sampler: str) -> str | None:

@@ -18,6 +18,7 @@ from suite.space.final_block import FinalSpec, read_final
 from suite.space.model_blocks import read_models
 from suite.space.model_space import ModelSpace
 from suite.space.node import Node, SpaceError
+from suite.space.population_keys import check_lengths, population_notes
 from suite.space.resources_block import ResourcesSpec, read_resources
 from suite.space.scalars import Scalar
 from suite.space.search_block import SearchSpec, check_combination, read_objective, read_search
@@ -143,6 +144,9 @@ def load_space(
             f"expected at least {least}, one for the published configuration of each model{more}, "
             f"got {budget.trials}"
         )
+    if search.scheduler == "pbt":
+        check_lengths(blocks, budget.trials, lengths, len(spaces))
+        notes += population_notes(spaces)
     return SearchSpace(
         name=name,
         data=data,
@@ -215,7 +219,9 @@ def _content(
             key: value
             for key, value in asdict(search).items()
             if key != "concurrent" and value not in (None, ())
-        },
+        }
+        # A population does not grow later on: its generations are over.
+        | ({"population": budget.trials} if search.scheduler == "pbt" else {}),
         "models": {
             key: {
                 "recipe": space.recipe,
