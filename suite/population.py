@@ -76,7 +76,10 @@ class PopulationLedger(TrialLedger):
         return [self.given[trial.number] for trial in self.trials() if trial.state == TrialState.RUNNING]
 
     def _is_paused(self, given: Assignment) -> bool:
+        """Whether a member waits for a decision; at its last epoch it still has its end to record."""
         assert given.member is not None
+        if given.member.until == self.space.budget.epochs:
+            return False
         return given.member.until in self.trials()[given.number].intermediate_values
 
     def _begin_generation(self, model: str) -> None:
@@ -85,8 +88,6 @@ class PopulationLedger(TrialLedger):
         if not alive or not all(self._is_paused(given) for given in alive):
             return
         (epoch,) = {given.member.until for given in alive if given.member}
-        if epoch == self.space.budget.epochs:
-            return  # trained to the end, and about to be recorded
         values = [self.trials()[given.number].intermediate_values[epoch] for given in alive]
         members = [Paused(given, error) for given, error in zip(alive, values, strict=True)]
         decided = {given.number: asdict(given) for given in next_generation(members, epoch, self.space)}

@@ -6,7 +6,12 @@ from typing import NoReturn
 
 from suite.space.model_space import ModelSpace
 from suite.space.node import Node
-from suite.space.population_keys import check_population, no_population, read_population
+from suite.space.population_keys import (
+    check_population,
+    no_population,
+    population_notes,
+    read_population,
+)
 
 OBJECTIVES = ("val_mae", "parameters", "predict_ms_per_crystal", "seconds")
 SAMPLERS = ("tpe", "random", "quasi-random", "gp", "cma-es", "nsga-ii", "grid", "ablate")
@@ -137,6 +142,20 @@ def check_combination(
         if len(objective) > 1:
             refuse("scheduler", "one objective for pbt, whose members are ranked by it")
         check_population(block["scheduler"], models)
+
+
+def search_notes(search: SearchSpec, models: Mapping[str, ModelSpace]) -> list[str]:
+    """What a reader of the results should know of how they were searched for."""
+    if search.scheduler == "pbt":
+        return population_notes(models)
+    if search.scheduler == "none":
+        return []
+    return [
+        f"{key}: swa_epochs is searched, but {search.scheduler} stops trials before their last epochs, which "
+        "are averaged: compare val_mae with val_mae_raw of the same trial"
+        for key, model in models.items()
+        if "swa_epochs" in model.domains
+    ]
 
 
 def _design(block: Mapping[str, Node], sampler: str) -> str | None:

@@ -18,10 +18,16 @@ from suite.space.final_block import FinalSpec, read_final
 from suite.space.model_blocks import read_models
 from suite.space.model_space import ModelSpace
 from suite.space.node import Node, SpaceError
-from suite.space.population_keys import check_lengths, population_notes
+from suite.space.population_keys import check_lengths
 from suite.space.resources_block import ResourcesSpec, read_resources
 from suite.space.scalars import Scalar
-from suite.space.search_block import SearchSpec, check_combination, read_objective, read_search
+from suite.space.search_block import (
+    SearchSpec,
+    check_combination,
+    read_objective,
+    read_search,
+    search_notes,
+)
 from suite.space.yaml_file import read_space
 
 if TYPE_CHECKING:
@@ -146,7 +152,7 @@ def load_space(
         )
     if search.scheduler == "pbt":
         check_lengths(blocks, budget.trials, lengths, len(spaces))
-        notes += population_notes(spaces)
+    notes += search_notes(search, spaces)
     return SearchSpace(
         name=name,
         data=data,

@@ -214,6 +214,18 @@ def test_decisions_that_were_half_written_are_completed(
         assert [experiment.ledgers[TARGET].next() for _ in range(4)] == given
 
 
+def test_an_end_that_was_not_recorded_is_recorded(tmp_path: Path) -> None:
+    with opened(tmp_path, "budget.trials=2", "search.perturb_every=4") as experiment:
+        ledger = experiment.ledgers[TARGET]
+        train(experiment, 2)
+        last = ledger.next()
+        assert last is not None
+        ledger.report(last.number, 5, 0.3)  # and killed before its end
+    with opened(tmp_path, "budget.trials=2", "search.perturb_every=4") as experiment:
+        train(experiment)
+        assert [row["state"] for row in experiment.rows()] == ["complete"] * 2
+
+
 def test_a_budget_ends_all_members_and_the_final_stage_follows_what_there_is(tmp_path: Path) -> None:
     with opened(tmp_path, "budget.total_epochs=11") as experiment:
         ledger = experiment.ledgers[TARGET]
