@@ -14,7 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as YamlNode
 
-from suite.space.include import with_includes
+from suite.space.include import KEY, with_includes
 from suite.space.node import BLOCKS, Node, SpaceError, suggestion
 from suite.space.scalars import Scalar
 
@@ -49,6 +49,8 @@ def apply_override(root: Node, setting: str) -> None:
     if not equals or not all(names):
         raise SpaceError(f"{where}: expected key.path=value, such as budget.trials=8, got {setting!r}")
     path = ".".join(names)
+    if names[0] == KEY:
+        raise SpaceError(f"{where}: expected {KEY} in the file, whose other keys go before what it includes")
     value = parse_yaml(text, lambda line: where, path) or Node(None, where, path)
     node = root
     for depth, name in enumerate(names[:-1], start=1):

@@ -176,6 +176,7 @@ def test_overrides_replace_add_and_come_in_order() -> None:
         ("a..b=3", "expected key.path=value"),
         ("a=[1", "--set a=[1: not valid YAML"),
         ("a={b: 1, b: 2}", "--set a={b: 1, b: 2}: a.b: the key 'b' is given twice"),
+        ("include=more.yaml", "--set include=more.yaml: expected include in the file"),
         ("l.0=3", "--set l.0=3: l is a list; set it as a whole, --set l=[...]"),
     ],
 )
