@@ -15,6 +15,7 @@ from reports.search.importance import FEWEST_TRIALS, importances
 from reports.search.importance_plot import importance_table, judged
 from reports.search.pareto import pareto_table
 from reports.search.reasons import reasons_table
+from reports.search.schedules import IS_A_SCHEDULE, has_schedules, schedule_table
 from reports.search.searched import Branch, branches, rungs
 from reports.search.trials import trials_table, tried_table
 from reports.sections import Block, Code, Folded, Grid, Heading, Paragraph, Section
@@ -48,8 +49,11 @@ def _of_target(
     blocks.append(pictures.history_picture(found, place))
     if any(trial_id in curves for branch in found for trial_id in branch.trials["trial_id"]):
         blocks.append(pictures.curves_picture(found, curves, epochs, place))
-    blocks += _importances(found, curves, epochs, place)
-    blocks += _parallels(found, place)
+    if has_schedules(found):
+        blocks += [Paragraph(IS_A_SCHEDULE), schedule_table(found)]
+    else:
+        blocks += _importances(found, curves, epochs, place)
+        blocks += _parallels(found, place)
     if any(len(branch.complete) for branch in found):
         blocks += [pictures.pareto_picture(found, place), pareto_table(found)]
     return blocks

@@ -24,6 +24,7 @@ from reports.search.page import search_section
 from reports.search.parallel import ABSENT, place
 from reports.search.pareto import front
 from reports.search.reasons import grouped, reasons_table
+from reports.search.schedules import has_schedules, schedule_table
 from reports.search.searched import Branch, branches, domain, restored, rungs
 from reports.sections import Heading
 
@@ -42,6 +43,29 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def found(run: Path) -> list[Branch]:
     return branches(read_run_folder(run), "log10_K_VRH")
+
+
+def test_of_a_population_the_best_members_schedule_is_shown(found: list[Branch]) -> None:
+    assert not has_schedules(found)
+    stretches = [{"epoch": 0, "by": "t1", "lr": 0.001}, {"epoch": 4, "by": "t0", "lr": 0.0012}]
+    trials = pd.DataFrame(
+        {
+            "trial_id": ["t0", "t1", "t2"],
+            "state": ["complete", "complete", "failed"],
+            "epochs": [8, 8, 3],
+            "val_mae": [0.1, 0.2, np.nan],
+            "schedule": [json.dumps(stretches), json.dumps(stretches[:1]), json.dumps(stretches[:1])],
+        }
+    )
+    population = [
+        Branch("toy", "Toy", "eV", {}, {}, trials),
+        Branch("rival", "Rival", "eV", {}, {}, trials[2:]),
+    ]
+    assert has_schedules(population)
+    assert schedule_table(population).rows == (
+        ("Toy", "t0", "1", "t1", "lr 0.001"),
+        ("", "", "5", "t0", "lr 0.0012"),
+    )
 
 
 def test_importances_are_those_of_the_surface_and_say_how_many_trials(run: Path, found: list[Branch]) -> None:
