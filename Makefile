@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 GPU := .venv-gpu
 ORACLES := .venv-oracles
 
-.PHONY: search test test-gpu test-oracles check docs clean chaos fuzz
+.PHONY: tables search test test-gpu test-oracles check docs clean chaos fuzz
 
 search: $(VENV)/.installed
 	$(BIN)/python -m suite.search --space $(SPACE)
@@ -63,6 +63,10 @@ $(ORACLES)/.installed: pyproject.toml constraints.txt constraints-oracles.txt
 	awk -F== '!seen[$$1]++' constraints-oracles.txt constraints.txt > $(ORACLES)/constraints.txt
 	$(ORACLES)/bin/python -m pip install --quiet --disable-pip-version-check -c $(ORACLES)/constraints.txt -e '.[dev,oracles]'
 	touch $@
+
+# The tables of committed results, and their summary in the README; the tests fail where one differs.
+tables: $(VENV)/.installed
+	$(BIN)/python -m reports.tables results
 
 clean:
 	rm -rf $(VENV) $(GPU) $(ORACLES) data runs site

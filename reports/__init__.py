@@ -20,4 +20,7 @@ this order:
 
 `python -m reports.trace RUN --model M --target T` goes the other way, from a cell back to what it came from:
 `trace`, `chain`, `origin`. With `--all` it computes every table again: `recompute`.
+
+`publish` (with `anonymous`) makes of a run folder what is committed, `tables` (`table_files`, `readme`)
+builds every committed table again.
 """

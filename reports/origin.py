@@ -15,7 +15,7 @@ FOLLOWS_EPOCHS = {"epochs", "swa_epochs", "milestone", "seed"}
 
 def origin_links(traced: Traced) -> list[Link]:
     """What the measured runs came from; the trial gives way to a sentence where they are a floor's."""
-    links = (_configuration, _trial, _space, _data, _test_reads, _code)
+    links = (_configuration, _trial, _space, _data, _test_reads, _code, _unchecked)
     return [link(traced) for link in links]
 
 
@@ -173,3 +173,18 @@ def _code(traced: Traced) -> Link:
         if text not in lines:
             lines.append(text)
     return Link("Code and machine", tuple(lines))
+
+
+def _unchecked(traced: Traced) -> Link:
+    """What a run folder alone cannot show, the more so where it was published without its heavy files."""
+    with_weights = sum((traced.path_of(final) / "model.safetensors").is_file() for final in traced.finals)
+    weights = f"the weights of {with_weights} of {len(traced.finals)} runs are in the folder"
+    if traced.first.get("floor"):
+        weights = "a floor has no weights"
+    return Link(
+        "Not checked",
+        (
+            f"that the kept weights give these predictions: {weights}",
+            "that the labels are those of the data set: its arrays are no part of a run folder",
+        ),
+    )

@@ -1,6 +1,7 @@
 """The section of the report on where each model errs."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -33,23 +34,49 @@ FILES = Links(
 PAIR_FILE = ("paired_differences.csv", "differences of pairs")
 
 
+@dataclass(frozen=True)
+class Found:
+    """What was found of one task."""
+
+    errors: TaskErrors
+    groups: list[GroupError]
+    pairs: list[Pair]
+
+
 def model_section(results: Results, table: MaeTable, figures: Path) -> Section | None:
     """Where each model errs, task by task: the best model in full, the others folded; None without models."""
-    tasks = [task_errors(results, table, task) for task in table.tasks]
-    if not tasks:
+    found = _find(results, table)
+    if not found:
         return None
-    found = [(errors, group_errors(errors)) for errors in tasks]
-    paired = [(errors, pairs(results, errors)) for errors in tasks]
     blocks: list[Block] = []
-    for (errors, groups), (_, mine) in zip(found, paired, strict=True):
-        blocks += _of_task(errors, groups, figures)
-        blocks += [block for pair in mine for block in _of_pair(errors, pair, figures)]
-    files = {"errors_by_group.csv": groups_csv(found), "worst_crystals.csv": worst_csv(tasks)}
-    links = FILES
-    if any(mine for _, mine in paired):
-        files[PAIR_FILE[0]] = pairs_csv(paired)
-        links = Links(FILES.text, (*FILES.links, PAIR_FILE))
+    for each in found:
+        blocks += _of_task(each.errors, each.groups, figures)
+        blocks += [block for pair in each.pairs for block in _of_pair(each.errors, pair, figures)]
+    files = _files(found)
+    links = Links(FILES.text, (*FILES.links, PAIR_FILE)) if PAIR_FILE[0] in files else FILES
     return Section("models", "Models", "Where each model errs", [*blocks, links], files)
+
+
+def model_files(results: Results, table: MaeTable) -> dict[str, str]:
+    """Name -> text of the tables of the section; none without models."""
+    return _files(_find(results, table))
+
+
+def _find(results: Results, table: MaeTable) -> list[Found]:
+    tasks = [task_errors(results, table, task) for task in table.tasks]
+    return [Found(errors, group_errors(errors), pairs(results, errors)) for errors in tasks]
+
+
+def _files(found: Sequence[Found]) -> dict[str, str]:
+    if not found:
+        return {}
+    files = {
+        "errors_by_group.csv": groups_csv([(each.errors, each.groups) for each in found]),
+        "worst_crystals.csv": worst_csv([each.errors for each in found]),
+    }
+    if any(each.pairs for each in found):
+        files[PAIR_FILE[0]] = pairs_csv([(each.errors, each.pairs) for each in found])
+    return files
 
 
 def _of_task(errors: TaskErrors, found: Sequence[GroupError], figures: Path) -> list[Block]:

@@ -16,6 +16,10 @@ from safetensors.numpy import load_file
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 from crystalformer.training.config import TrainConfig
+from reports.publish import main as publish
+from reports.readme import BEGIN, END
+from reports.tables import differences
+from reports.tables import main as tables
 from reports.trace import main as trace
 from suite.models import MODELS, parameter_count
 
@@ -140,6 +144,29 @@ def test_every_cell_of_every_table_is_computed_again(
     printed = capsys.readouterr().out
     for table in ("mae_table.csv", "errors_by_group.csv", "worst_crystals.csv"):
         assert table in printed
+
+
+def test_the_search_is_published_and_its_tables_are_rebuilt(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is committed is small, tells nothing of the machine, and gives the tables of the run again."""
+    run, out = run_folder(finished), tmp_path / "results" / "small"
+    (tmp_path / "README.md").write_text(f"{BEGIN}\n{END}\n")
+    monkeypatch.chdir(tmp_path)
+    assert publish([str(run), "--out", "results/small", "--dirty", "--weights", "cgcnn"]) == 0
+    assert not differences({run / "report" / "mae_table.csv": (out / "report" / "mae_table.csv").read_text()})
+    assert sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) < 1_000_000
+    assert len(list(out.rglob("model.safetensors"))) == 2
+    for path in (*out.rglob("*.json"), *out.rglob("*.md"), out / "space.yaml"):
+        assert str(finished) not in path.read_text()
+        assert str(Path.home()) not in path.read_text()
+    assert tables([]) == 0
+    assert "[small](results/small/report/mae_table.md)" in (tmp_path / "README.md").read_text()
+    assert "python -m suite.search --space results/small/space.yaml" in (tmp_path / "README.md").read_text()
+    assert tables(["--check"]) == 0
+    assert trace([str(out), "--all"]) == 0
+    assert trace([str(out), "--model", "crystalformer", "--target", "log10_K_VRH"]) == 0
+    assert "the weights of 0 of 2 runs are in the folder" in capsys.readouterr().out
 
 
 def test_the_floors_stand_beside_the_models(finished: Path) -> None:

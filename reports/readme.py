@@ -1,0 +1,139 @@
+"""The summary of committed results that stands in the README, between two marks."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from reports import published
+from reports.ablation.study import is_ablation, studies_of
+from reports.ablation.words import finding
+from reports.load import Results, load
+from reports.mae_table import MaeTable, Task, build
+from reports.render import in_unit, markdown_words
+from reports.rounding import between, count, p_value, significant, with_sd
+from reports.run_folder import RunFolder, read_run_folder
+
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+NONE = "No results are committed yet."
+HOW_TO_READ = (
+    "Means over the seeds; the interval is about other crystals. Bold: the lowest error of the models, where "
+    "a paired test, Holm-corrected, supports the difference to each other one; floors stand outside of it."
+)
+
+
+class MarkError(ValueError):
+    """The file lacks the marks that the summary stands between."""
+
+
+def with_summary(text: str, folders: Sequence[Path], readme: Path) -> str:
+    """`text`, of the file `readme`, with the summary of the run folders between its marks.
+
+    Raises:
+        MarkError: the marks are not there, once each and in order.
+        ReportError: the folders do not belong into one summary.
+    """
+    if not (text.count(BEGIN) == text.count(END) == 1 and text.index(BEGIN) < text.index(END)):
+        raise MarkError(f"{readme}: expected the lines {BEGIN} and {END} once each, in this order")
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n{summary(folders, readme.parent)}{END}{after}"
+
+
+def summary(folders: Sequence[Path], base: Path) -> str:
+    """The tables of all tasks, each of runs on the same crystals, and the ablations; links from `base`."""
+    read = {path: read_run_folder(path) for path in folders}
+    parts = [_task(paths, task, base) for task, paths in _tasks(read).items()]
+    ablations = [_ablation(path, folder, base) for path, folder in read.items() if is_ablation(folder)]
+    if ablations:
+        parts.append("Ablations:\n\n" + "".join(ablations))
+    return "\n".join(parts) if parts else f"{NONE}\n"
+
+
+Key = tuple[str, str, str, str]  # data set, digest, target, hash of the split
+
+
+def _tasks(read: dict[Path, RunFolder]) -> dict[Key, list[Path]]:
+    """The runs of each task; ablations are no entries of a comparison."""
+    found: dict[Key, list[Path]] = {}
+    for path, folder in read.items():
+        dataset = folder.search["dataset"]
+        for target in folder.targets if not is_ablation(folder) and folder.finals else ():
+            key = (dataset["name"], dataset["digest"], target, dataset["split"][target]["hash"])
+            found.setdefault(key, []).append(path)
+    return found
+
+
+def _task(paths: list[Path], key: Key, base: Path) -> str:
+    results = load(paths)
+    table = build(results, published.load())
+    task = Task(key[0], key[2])
+    split = "test" if "test" in set(table.measured(task)["split"]) else "val"
+    rows = _rows(table, task, split)
+    unit = rows["unit"].iloc[0]
+    crystals = f"{int(rows['crystals'].max()):,} {'test' if split == 'test' else 'validation'} crystals"
+    title = in_unit(f"MAE of `{task.target}`", unit if isinstance(unit, str) else None)
+    header = (
+        f"| {title}, {crystals} of {markdown_words(task.dataset)} | mean ± s.d. | 95 % interval "
+        "| p against the best | seeds | parameters | search and final runs (h) | from |"
+    )
+    lines = [header, "|---|---:|---:|---:|---:|---:|---:|---|"]
+    lines += [_line(row, results, base) for row in rows.to_dict("records")]
+    return "\n".join(lines) + f"\n\n{HOW_TO_READ}\n\n" + _commands(results)
+
+
+def _rows(table: MaeTable, task: Task, split: str) -> pd.DataFrame:
+    """Models by their error, then the floors, which are the same in all runs, once."""
+    models, floors = table.measured(task), table.floors(task)
+    ranked = models[models["split"] == split].sort_values("mae", kind="stable")
+    once = floors[floors["split"] == split].drop_duplicates("model").sort_values("mae", kind="stable")
+    return pd.concat([ranked, once])
+
+
+def _line(row: dict, results: Results, base: Path) -> str:
+    folder = results.folders[row["experiment"]]
+    entries = folder.floors if row["kind"] == "floor" else folder.search["models"]
+    label = markdown_words(str(entries[row["model"]]["label"])) + (
+        " (floor)" if row["kind"] == "floor" else ""
+    )
+    value, sd = with_sd(float(row["mae"]), float(row["sd"]))
+    error = f"**{value}**" if row["bold"] else value
+    seeds, expected = int(row["n_seeds"]), int(row["n_expected"])
+    absent = f", {int(row['absent']):,} crystals not predicted" if row["absent"] else ""
+    cells = (
+        f"{label}{absent}",
+        f"{error} ± {sd}" if sd else error,
+        between(row["mae_low"], row["mae_high"]),
+        "" if pd.isna(row["p_holm"]) else p_value(row["p_holm"]).removeprefix("p = ").removeprefix("p "),
+        str(seeds) if seeds == expected else f"{seeds} of {expected}",
+        "" if pd.isna(row["params"]) else count(int(row["params"])),
+        _hours(row["search_hours"]),
+        _link(folder.path, "report/mae_table.md", base),
+    )
+    return "| " + " | ".join(cells) + " |"
+
+
+def _hours(value: float) -> str:
+    return "< 0.001" if 0 < value < 0.001 else significant(value, 2)
+
+
+def _link(folder: Path, file: str, base: Path) -> str:
+    return f"[{markdown_words(folder.name)}]({Path(os.path.relpath(folder / file, base)).as_posix()})"
+
+
+def _commands(results: Results) -> str:
+    """One command per run: it gives the rows that the last column says are from there."""
+    lines = [
+        f"    {folder.search['command']}"
+        for folder in results.folders.values()
+        if folder.search.get("command")
+    ]
+    return "Each row again:\n\n" + "\n".join(lines) + "\n" if lines else ""
+
+
+def _ablation(path: Path, folder: RunFolder, base: Path) -> str:
+    findings = [finding(study) for study in studies_of({str(folder.search["name"]): folder})]
+    return "".join(
+        f"- {markdown_words(each.headline)} {_link(path, 'report/ablation.md', base)}\n" for each in findings
+    )

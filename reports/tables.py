@@ -1,0 +1,106 @@
+"""`python -m reports.tables [RESULTS] [--readme FILE] [--check]`: every committed table, built again.
+
+Goes through the run folders in RESULTS (default: results), writes the tables of each into its `report`, and
+the summary of all into the README, between two marks. With `--check` nothing is written, and each difference
+is an error: text for text, numbers within what rounding in a sum explains on another machine.
+"""
+
+import argparse
+import csv
+import io
+import sys
+from itertools import zip_longest
+from pathlib import Path
+
+from reports.readme import MarkError, with_summary
+from reports.run_folder import TOLERANCE, ReportError
+from reports.table_files import table_files
+
+MOST_SHOWN = 20
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 done, or nothing differs; 1 something does; 2 the input is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m reports.tables", description="Build the tables of committed results again."
+    )
+    parser.add_argument("results", metavar="RESULTS", nargs="?", type=Path, default=Path("results"))
+    parser.add_argument("--readme", metavar="FILE", type=Path, default=Path("README.md"))
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where something differs")
+    options = parser.parse_args(arguments)
+    try:
+        wanted = rebuilt(options.results, options.readme)
+    except (ReportError, MarkError) as error:
+        print(f"reports.tables: {error}", file=sys.stderr)
+        return 2
+    if not options.check:
+        for path, text in wanted.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        print(f"{len(wanted)} files written")
+        return 0
+    found = differences(wanted)
+    for difference in found[:MOST_SHOWN]:
+        print(difference, file=sys.stderr)
+    if found:
+        print(f"{len(found)} differences; python -m reports.tables writes the files again", file=sys.stderr)
+    return 1 if found else 0
+
+
+def run_folders(results: Path) -> list[Path]:
+    """The published run folders, by name; none where there is no such folder."""
+    return sorted(path.parent for path in results.glob("*/search.json"))
+
+
+def rebuilt(results: Path, readme: Path) -> dict[Path, str]:
+    """Place -> text of every file that is generated from the results."""
+    folders = run_folders(results)
+    files = {
+        folder / "report" / name: text for folder in folders for name, text in table_files([folder]).items()
+    }
+    try:
+        text = readme.read_text(encoding="utf-8")
+    except OSError as error:
+        raise MarkError(f"{readme}: unreadable: {error}") from error
+    return files | {readme: with_summary(text, folders, readme)}
+
+
+def differences(wanted: dict[Path, str]) -> list[str]:
+    """What the files say beside what they should; a file that is not there, or that nothing makes, is one."""
+    found = []
+    for path, text in wanted.items():
+        if not path.is_file():
+            found.append(f"{path}: no such file")
+        else:
+            found += [f"{path}: {each}" for each in _compare(path, path.read_text(encoding="utf-8"), text)]
+    reports = {path.parent for path in wanted if path.parent.name == "report"}
+    present = {path for folder in reports for path in folder.iterdir() if path.is_file()}
+    return found + [f"{path}: made by nothing" for path in sorted(present - set(wanted))]
+
+
+def _compare(path: Path, stated: str, found: str) -> list[str]:
+    if stated == found:
+        return []
+    if path.suffix != ".csv":
+        pairs = enumerate(zip_longest(stated.splitlines(), found.splitlines()), start=1)
+        return [f"line {n}: stated {one!r}, found {other!r}" for n, (one, other) in pairs if one != other]
+    before, after = (list(csv.reader(io.StringIO(text))) for text in (stated, found))
+    rows = zip_longest(before, after, fillvalue=list[str]())
+    return [
+        f"row {number}, column {column}: stated {one!r}, found {other!r}"
+        for number, cells in enumerate(rows, start=1)
+        for column, (one, other) in enumerate(zip_longest(*cells), start=1)
+        if one != other and not _close(one, other)
+    ]
+
+
+def _close(one: str | None, other: str | None) -> bool:
+    try:
+        first, second = float(one or "x"), float(other or "x")
+    except ValueError:
+        return False
+    return abs(first - second) <= TOLERANCE * max(1.0, abs(second))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
