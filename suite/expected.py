@@ -6,8 +6,8 @@ from pathlib import Path
 from crystalformer.data.catalog import DATASETS, Dataset
 from crystalformer.data.official import FOLDS
 from crystalformer.sources.convert import prepared
-from suite.space.data_block import SplitSpec
 from suite.space.search_space import SearchSpace
+from suite.space.split_block import SplitSpec
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,10 @@ def _counts(dataset: Dataset, target: str, rule: SplitSpec, subset: int | None) 
     if rule.kind == "fractions":
         drawn = crystals if subset is None else subset
         return {label: int(getattr(rule, label) * drawn) for label in ("train", "val", "test")}
+    if rule.kind == "groups":  # they are known once the crystals are
+        return {}
+    if rule.lists is not None:
+        return dict(zip(("train", "val", "test"), (len(listed.ids) for listed in rule.lists), strict=True))
     if subset is not None:  # how a subset falls on published parts is known once it is drawn
         return {}
     if rule.fold is None:

@@ -9,14 +9,16 @@ import numpy as np
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.catalog import DATASETS, Dataset
 from crystalformer.data.duplicates import RULE, duplicates
+from crystalformer.data.group_splits import by_groups
 from crystalformer.data.official import fold_split, official_split
 from crystalformer.data.splits import Split, fractions, from_column, labelled_ids, save_split, subset
 from crystalformer.data.targets import TargetScaler
 from crystalformer.sources.convert import Conversion, allowed_count, convert
+from crystalformer.sources.groups import group_names
 from crystalformer.sources.published.download import TransferWatcher
 from crystalformer.sources.records import Rejection
-from suite.space.data_block import SplitSpec
 from suite.space.search_space import SearchSpace
+from suite.space.split_block import SplitSpec
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,14 @@ def _split(space: SearchSpace, converted: Conversion, target: str) -> Split:
         split = fractions(ids, rule.train, rule.val, rule.test, rule.seed)
     elif rule.kind == "column":
         split = from_column(store, ids)
+    elif rule.kind == "lists":
+        split = _listed(space, converted, ids, rule)
+    elif rule.kind == "groups":
+        assert rule.group is not None
+        assert rule.val_groups is not None
+        assert rule.test_groups is not None
+        groups = group_names(store, rule.group)
+        split = by_groups(ids, groups, rule.group, rule.val_groups, rule.test_groups, rule.seed)
     else:
         assert published is not None  # the grammar allows these for data sets of the catalogue only
         split = _published(published, store, target, rule).restricted(ids)
@@ -123,14 +133,34 @@ def _published(dataset: Dataset, store: ArrayStore, target: str, rule: SplitSpec
     return fold_split(dataset, store, target, rule.fold, rule.val, rule.seed)
 
 
+def _listed(space: SearchSpace, converted: Conversion, ids: Sequence[str], rule: SplitSpec) -> Split:
+    """The lists of ids without those that have no crystal or no value, if they may be left out."""
+    assert rule.lists is not None
+    present, allowed = set(ids), allowed_count(space.data.max_rejected, len(converted.store))
+    absent = [id_ for listed in rule.lists for id_ in listed.ids if id_ not in present]
+    if len(absent) > allowed:
+        named = ", ".join(map(repr, absent[:3])) + (", ..." if len(absent) > 3 else "")
+        raise ValueError(
+            f"data.split: {len(absent)} listed ids have no crystal with a value: {named}; "
+            f"expected at most data.max_rejected = {allowed}"
+        )
+    train, val, test = ([id_ for id_ in listed.ids if id_ in present] for listed in rule.lists)
+    sources = ", ".join(listed.source for listed in rule.lists)
+    return Split.of(train, val, test, rule=f"ids listed in {sources}")
+
+
 def _check_missing(space: SearchSpace, converted: Conversion, target: str, ids: Sequence[str]) -> None:
     """A target may only lack where the search space says how many crystals may be left out.
 
-    With a split by column, crystals without a label take no part and need no target.
+    With a split by column or by lists, crystals without a label or in no list take no part and need no
+    target.
     """
     store = converted.store
     wanted = set(store.ids)
-    if space.data.split[target].kind == "column":
+    rule = space.data.split[target]
+    if rule.lists is not None:
+        wanted &= {id_ for listed in rule.lists for id_ in listed.ids}
+    if rule.kind == "column":
         wanted = {id_ for id_, label in zip(store.ids, store.split_labels, strict=True) if label is not None}
     missing = len(wanted - set(ids))
     rejected = converted.rejected_rows

@@ -48,12 +48,12 @@ def describe(store: ArrayStore, rows: np.ndarray, cache: Path) -> list[Descripti
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that noble gases have no electronegativity to order a formula by
         return [
-            Description(crystal.id, *_composition(crystal), len(crystal), group)
+            Description(crystal.id, *composition(crystal), len(crystal), group)
             for crystal, group in zip(map(store.crystal, rows.tolist()), groups, strict=True)
         ]
 
 
-def _composition(crystal: Crystal) -> tuple[str, tuple[str, ...]]:
+def composition(crystal: Crystal) -> tuple[str, tuple[str, ...]]:
     """Reduced formula and elements; the elements of a mixed site count with their fractions."""
     from pymatgen.core import Composition, Element
 

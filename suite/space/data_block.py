@@ -1,40 +1,14 @@
 """The `data` block of a search space: which data set, which targets, how it is split."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from crystalformer.data.catalog import DATASETS
 from crystalformer.data.cell_names import AS_GIVEN, CELLS
 from suite.space.node import Node
-
-FRACTION_KEYS = ("train", "val", "test", "seed")
-FOLD_KEYS = ("fold", "val", "seed")
-NAMED_SPLITS = ("official", "column")
-SPLIT_FORMS = (
-    "fractions {train: 0.8, val: 0.1, test: 0.1, seed: 123}, official, {fold: 0}, column, or one of these "
-    "per target"
-)
-
-
-@dataclass(frozen=True)
-class SplitSpec:
-    """The rule of a split.
-
-    `kind` is "fractions" (then train, val and test are parts of the crystals, shuffled with `seed`),
-    "official" (the published split of a named data set), "fold" (one of its published folds is the test
-    split; the part `val` of the other crystals, shuffled with `seed`, validates) or "column" (the labels in
-    the user's own table).
-    """
-
-    kind: Literal["fractions", "official", "fold", "column"] = "fractions"
-    train: float = 0.8
-    val: float = 0.1
-    test: float = 0.1
-    seed: int = 123
-    fold: int | None = None
+from suite.space.paths import found_path
+from suite.space.split_block import SplitSpec, read_splits
 
 
 @dataclass(frozen=True)
@@ -76,7 +50,7 @@ def read_data(node: Node, folder: Path) -> DataSpec:
     return DataSpec(
         dataset=dataset,
         targets=targets,
-        split=_splits(block["split"], targets, dataset)
+        split=read_splits(block["split"], targets, dataset, folder)
         if "split" in block
         else dict.fromkeys(targets, SplitSpec()),
         unit=None if unit is None or unit.value is None else unit.text("a unit such as eV/atom"),
@@ -103,17 +77,7 @@ def _dataset(node: Node, folder: Path) -> str | Path:
             entry.unknown("key", key, ("path",))
     if "path" not in node.value:
         node.expected("the name of a data set or {path: my.csv}")
-    path_node = node.value["path"]
-    given = Path(path_node.text("a path")).expanduser()
-    # normpath: "search_spaces/../my.csv" would be refused where search_spaces is a link
-    candidates = list(dict.fromkeys(Path(os.path.normpath(base / given)) for base in (folder, Path.cwd())))
-    for path in candidates:
-        if path.exists():
-            return path
-    path_node.fail(
-        f"expected an existing file or folder, got {str(given)!r}; "
-        f"looked for {' and '.join(map(str, candidates))}"
-    )
+    return found_path(node.value["path"], "an existing file or folder", folder)
 
 
 def _targets(node: Node, dataset: str | Path) -> tuple[str, ...]:
@@ -127,73 +91,3 @@ def _targets(node: Node, dataset: str | Path) -> tuple[str, ...]:
             entry.unknown(f"target of {dataset}", name, known)
         names.append(name)
     return tuple(names)
-
-
-def _splits(node: Node, targets: tuple[str, ...], dataset: str | Path) -> dict[str, SplitSpec]:
-    if not isinstance(node.value, dict):
-        return {target: _split(node, dataset, target) for target in targets}
-    if not any(key in targets for key in node.value):
-        if not any(key in FRACTION_KEYS + FOLD_KEYS for key in node.value):
-            node.expected(SPLIT_FORMS)
-        return {target: _split(node, dataset, target) for target in targets}
-    for key, entry in node.value.items():
-        if key not in targets:
-            entry.unknown("target of this search", key, targets)
-    for target in targets:
-        if target not in node.value:
-            node.fail(f"expected a split for each target, got none for '{target}'")
-    return {target: _split(node.value[target], dataset, target) for target in targets}
-
-
-def _split(node: Node, dataset: str | Path, target: str) -> SplitSpec:
-    if not isinstance(node.value, dict):
-        if node.value not in NAMED_SPLITS:
-            node.expected(SPLIT_FORMS)
-        if node.value == "official":
-            if not isinstance(dataset, str):
-                node.fail("expected fractions or column for a data set given by path, got 'official'")
-            official = DATASETS[dataset].splits.get(target)
-            if official is None:
-                node.fail(f"expected fractions, got 'official'; {dataset} has no official split")
-            if official.rule == "folds":
-                node.fail(
-                    f"expected one of the official folds of {dataset} as test split, {{fold: 0}} to "
-                    "{fold: 4}, got 'official'"
-                )
-            return SplitSpec("official")
-        if isinstance(dataset, str):
-            node.fail(
-                f"expected fractions or official for {dataset}, got 'column', "
-                "which is for a data set given by path"
-            )
-        return SplitSpec("column")
-    if "fold" in node.value:
-        return _fold(node, node.value, dataset, target)
-    for key, entry in node.value.items():
-        if key not in FRACTION_KEYS:
-            entry.unknown("key", key, FRACTION_KEYS)
-    parts: dict[str, float] = {"train": SplitSpec.train, "val": SplitSpec.val, "test": SplitSpec.test}
-    for key in parts.keys() & node.value.keys():
-        parts[key] = node.value[key].number("a fraction above 0", above=0)
-    if sum(parts.values()) > 1 + 1e-9:
-        total = " + ".join(f"{key} {part:g}" for key, part in parts.items())
-        node.fail(f"expected fractions that sum to at most 1, got {total} = {sum(parts.values()):g}")
-    seed = node.value["seed"].whole(at_least=0) if "seed" in node.value else SplitSpec.seed
-    return SplitSpec("fractions", parts["train"], parts["val"], parts["test"], seed)
-
-
-def _fold(node: Node, given: dict[str, Node], dataset: str | Path, target: str) -> SplitSpec:
-    official = DATASETS[dataset].splits.get(target) if isinstance(dataset, str) else None
-    if official is None or official.rule != "folds":
-        node.fail(f"expected another split, got a fold; {dataset} has no official folds")
-    for key, entry in given.items():
-        if key not in FOLD_KEYS:
-            entry.unknown("key", key, FOLD_KEYS)
-    fold = given["fold"].whole(at_least=0)
-    if fold >= len(official.fold_sha256):
-        given["fold"].expected(f"a fold from 0 to {len(official.fold_sha256) - 1}")
-    val = given["val"].number("a part between 0 and 1", above=0) if "val" in given else SplitSpec.val
-    if val >= 1:
-        given["val"].expected("a part between 0 and 1")
-    seed = given["seed"].whole(at_least=0) if "seed" in given else SplitSpec.seed
-    return SplitSpec("fold", train=1 - val, val=val, seed=seed, fold=fold)

@@ -12,11 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from crystalformer.data.cell_names import AS_GIVEN
-from suite.space.data_block import SplitSpec
 from suite.space.domains import Domain
 from suite.space.model_space import ModelSpace
 from suite.space.scalars import Scalar, shown
 from suite.space.search_space import SearchSpace
+from suite.space.split_block import SplitSpec
 
 if TYPE_CHECKING:
     from suite.models import ModelEntry
@@ -130,6 +130,13 @@ def _scheduler(space: SearchSpace) -> str:
 def _split(spec: SplitSpec) -> str:
     if spec.kind == "fold":
         return f"official fold {spec.fold} as test, {spec.val:g} of the rest validates (seed {spec.seed})"
+    if spec.kind == "lists":
+        assert spec.lists is not None
+        return "ids of " + ", ".join(f"{entry.source} ({len(entry.ids):,})" for entry in spec.lists)
+    if spec.kind == "groups":
+        parts = (("val", spec.val_groups), ("test", spec.test_groups))
+        shares = [f"{part} {' '.join(v) if isinstance(v, tuple) else f'{v:g}'}" for part, v in parts]
+        return f"whole groups by {spec.group}: {', '.join(shares)} (seed {spec.seed})"
     if spec.kind != "fractions":
         return spec.kind
     return f"{spec.train:g} / {spec.val:g} / {spec.test:g} (seed {spec.seed})"

@@ -212,10 +212,7 @@ def _content(
         "data": {
             "dataset": node.mapping()["dataset"].plain(),
             "target": list(data.targets),
-            "split": {
-                target: {key: part for key, part in asdict(rule).items() if part is not None}
-                for target, rule in data.split.items()
-            },
+            "split": {target: rule.plain() for target, rule in data.split.items()},
             **({} if data.subset is None else {"subset": data.subset}),
             **({} if data.cell == AS_GIVEN else {"cell": data.cell}),
         },

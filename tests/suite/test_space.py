@@ -10,9 +10,10 @@ import pytest
 from toy_spaces import MINIMAL, MODELS, ToyConfig, load
 
 from crystalformer.training.config import TrainConfig
-from suite.space.data_block import DataSpec, SplitSpec
+from suite.space.data_block import DataSpec
 from suite.space.domains import Choice, Float, Integer
 from suite.space.search_space import BudgetSpec, FinalSpec, ResourcesSpec, SearchSpec, SpaceError, load_space
+from suite.space.split_block import SplitSpec
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STEPS = TrainConfig(epochs=200, lr=5e-3, schedule="step", milestone=150, step_factor=0.3, swa_epochs=0)
