@@ -14,14 +14,14 @@ from typing import Any
 
 from optuna.storages import BaseStorage
 from optuna.study._frozen import FrozenStudy
-from optuna.trial import FrozenTrial, TrialState
 
 from crystalformer.training.config import TrainConfig
 from suite.assignment import Assignment
 from suite.ledger import TrialLedger
 from suite.space.model_space import ModelSpace
 from suite.space.scalars import Scalar
-from suite.trial_table import IMPORTED_FROM
+from suite.study import read_trials
+from suite.trial_record import IMPORTED_FROM, TrialRecord
 
 # Entries of a study's facts -> why its trials are none of a study with other ones.
 _FACTS = {
@@ -64,8 +64,8 @@ def import_earlier_trials(ledger: TrialLedger, storage: BaseStorage) -> Imported
     native = own - ledger.imported_ids()
     studies = [study for study in storage.get_all_studies() if study.study_name != ledger.study_name]
     mine = [study for study in studies if _of(study, "experiment") == ledger.facts.get("experiment")]
-    trials = {study.study_name: storage.get_all_trials(study._study_id, deepcopy=False) for study in mine}
-    ids = [Assignment.read(trial.user_attrs).id_number for each in trials.values() for trial in each]
+    trials = {study.study_name: read_trials(storage, study._study_id) for study in mine}
+    ids = [trial.assignment.id_number for each in trials.values() for trial in each]
     ledger.take_no_id_below(1 + max([*ids, *(given.id_number for given in ledger.given)], default=-1))
     outcome: dict[str, str | None] = {}  # trial id -> why not
     for study in mine:
@@ -73,7 +73,7 @@ def import_earlier_trials(ledger: TrialLedger, storage: BaseStorage) -> Imported
             continue
         facts = study.user_attrs["facts"]
         for trial in trials[study.study_name]:
-            earlier = Assignment.read(trial.user_attrs)
+            earlier = trial.assignment
             if earlier.trial_id in native or outcome.get(earlier.trial_id, "") is None:
                 continue
             try:
@@ -83,7 +83,7 @@ def import_earlier_trials(ledger: TrialLedger, storage: BaseStorage) -> Imported
                 continue
             outcome[earlier.trial_id] = None
             if earlier.trial_id not in own:
-                source = trial.user_attrs.get(IMPORTED_FROM, facts["space"])
+                source = trial.result.get(IMPORTED_FROM, facts["space"])
                 ledger.adopt(trial, replace(earlier, params=params), source)
     reasons = Counter(reason for reason in outcome.values() if reason is not None)
     return Imported(sum(reason is None for reason in outcome.values()), len(outcome), dict(reasons))
@@ -94,17 +94,17 @@ def _of(study: FrozenStudy, key: str) -> Any:
 
 
 def _params_of(
-    trial: FrozenTrial, earlier: Assignment, facts: Mapping[str, Any], ledger: TrialLedger
+    trial: TrialRecord, earlier: Assignment, facts: Mapping[str, Any], ledger: TrialLedger
 ) -> dict[str, Scalar]:
     """The trial's values of the parameters that are searched now.
 
     Raises:
         _NotImported: it is no trial of the new study.
     """
-    known, search = trial.user_attrs, ledger.space.search
-    if trial.state == TrialState.RUNNING:
+    known, search = trial.result, ledger.space.search
+    if trial.state == "running":
         raise _NotImported("unfinished")
-    if trial.state == TrialState.FAIL and not known.get("infeasible"):
+    if trial.state == "failed" and not known.get("infeasible"):
         raise _NotImported("failed")
     for key, words in _FACTS.items():
         if facts.get(key) != ledger.facts.get(key) or (key == "population" and facts.get(key)):
@@ -115,7 +115,7 @@ def _params_of(
         raise _NotImported("without a recorded configuration")
     model = ledger.space.models[earlier.model]
     params = _searched_now(model, json.loads(known["config"]), known["recipe"], ledger.space.budget.epochs)
-    if search.sampler == "ablate" and trial.state != TrialState.COMPLETE:
+    if search.sampler == "ablate" and trial.state != "complete":
         raise _NotImported("not at full length")
     if not ledger.is_listed(replace(earlier, params=params)):
         raise _NotImported("not part of the design")

@@ -9,7 +9,7 @@ trial table from the study, which is the record of the trials.
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -17,12 +17,18 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from suite.earlier_trials import import_earlier_trials
-from suite.ledger import TrialLedger, open_storage
+from suite.ledger import TrialLedger
+from suite.mirror import Mirror, MirrorError
 from suite.population import PopulationLedger
 from suite.prepare import PreparedData
 from suite.records import write_json, write_table, write_text
 from suite.search_record import ExperimentError, difference, earlier_record, facts
 from suite.space.search_space import SearchSpace
+from suite.stopwatch import Stopwatch
+from suite.storage import Storage, has_study, open_storage
+from suite.storage_url import DEFAULT
+from suite.trial import read_curve
+from suite.trial_record import Curve
 
 _TABLE_EVERY_S = 2.0
 
@@ -41,7 +47,13 @@ class Experiment:
     """
 
     def __init__(
-        self, folder: Path, space: SearchSpace, data: PreparedData, record: dict, lock: FileLock
+        self,
+        folder: Path,
+        space: SearchSpace,
+        data: PreparedData,
+        record: dict,
+        storage: Storage,
+        lock: FileLock,
     ) -> None:
         self.folder = folder
         self.space = space
@@ -51,11 +63,20 @@ class Experiment:
         self._total = Stopwatch(record["seconds"], running=True)
         self._searching = Stopwatch(record["search_seconds"])
         self._table_written = 0.0
-        self._storage = open_storage(folder / "study.db")
+        self._storage = storage
         self.ledgers = {target: self._ledger(target) for target in space.data.targets}
 
     @classmethod
-    def open(cls, runs: Path, space: SearchSpace, data: PreparedData, command: str, fresh: bool) -> Self:
+    def open(
+        cls,
+        runs: Path,
+        space: SearchSpace,
+        data: PreparedData,
+        command: str,
+        fresh: bool,
+        storage: str = DEFAULT,
+        mirror: Mirror | None = None,
+    ) -> Self:
         """Begin the experiment or go on with it.
 
         Under a changed search space it goes on with new studies, which import the trials that fit.
@@ -66,10 +87,14 @@ class Experiment:
             data: its data.
             command: the command line, for the record.
             fresh: put an earlier experiment of this name aside, as `<name>.<time>`, and begin anew.
+            storage: URL of the study, see `suite.storage_url`.
+            mirror: has a copy of the experiment, which is fetched where there is no folder.
 
         Raises:
             ExperimentError: the folder holds a search over other data, is damaged, or cannot be written.
             ExperimentBusy: another process is writing it.
+            MirrorError: the copy is of another experiment, or later than the folder.
+            StorageDown: the server of the study does not answer.
         """
         folder = runs.resolve() / space.name
         lock = FileLock(runs.resolve() / f".{space.name}.lock")
@@ -85,9 +110,14 @@ class Experiment:
         try:
             if fresh and folder.exists():
                 os.replace(folder, folder.with_name(f"{space.name}.{datetime.now():%Y%m%d-%H%M%S}"))
-            earlier = earlier_record(folder, space, data)
+            if mirror is not None:
+                mirror.settle(folder)
+            earlier = earlier_record(folder, space, data, storage)
             folder.mkdir(parents=True, exist_ok=True)
-            experiment = cls(folder, space, data, earlier | facts(space, data, command), lock)
+            opened = open_storage(storage, folder)
+            if earlier.get("space_digest") == space.digest and (folder / "trials.parquet").exists():
+                _check_studies(opened, space, earlier)
+            experiment = cls(folder, space, data, earlier | facts(space, data, command), opened, lock)
             if earlier.get("space", dict(space.content)) != space.content:
                 experiment._begin_new_studies(earlier)
             experiment.record["notes"] += [
@@ -99,7 +129,7 @@ class Experiment:
             return experiment
         except (OSError, ValueError) as error:
             lock.release()
-            if isinstance(error, ExperimentError):
+            if isinstance(error, ExperimentError | MirrorError):
                 raise
             raise ExperimentError(f"{error}; --fresh puts the experiment aside and begins anew") from error
         except BaseException:
@@ -110,9 +140,12 @@ class Experiment:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self.update(status="interrupted" if issubclass(kind, KeyboardInterrupt) else "failed")
-        self._lock.release()
+        try:
+            if kind is not None:
+                with suppress(OSError):  # on a full disk the record says what it said before
+                    self.update(status="interrupted" if issubclass(kind, KeyboardInterrupt) else "failed")
+        finally:
+            self._lock.release()
 
     def update(self, **changes: Any) -> None:
         """Change entries of `search.json`."""
@@ -145,25 +178,31 @@ class Experiment:
             self._table_written = time.monotonic()
 
     def _ledger(self, target: str) -> TrialLedger:
-        several, digest = len(self.space.data.targets) > 1, self.space.digest[:8]
         population = self.space.search.scheduler == "pbt"
         return (PopulationLedger if population else TrialLedger)(
             self._storage,
-            study_name=f"{self.space.name}-{target}-{digest}",
+            study_name=_study_name(self.space, target, self.record["id"]),
             space=self.space,
-            prefix=f"{target}-t" if several else "t",
+            prefix=f"{target}-t" if len(self.space.data.targets) > 1 else "t",
             searched_s=lambda: self._searching.seconds,
             facts={
-                "experiment": self.space.name,
+                "experiment": self.record["id"],
                 "target": target,
-                "space": digest,
+                "space": self.space.digest[:8],
                 "data": self.data.store.digest,
                 "split": self.data.splits[target].hash,
                 "epochs": self.space.budget.epochs,
                 "objective": list(self.space.objective),
                 "population": population,
             },
+            curve_of=self._curve_of,
         )
+
+    def _curve_of(self, trial_id: str) -> Curve:
+        curve = Curve()
+        for row in read_curve(self.folder / "trials" / trial_id / "curve.csv"):
+            curve.note(int(row["epoch"]), float(row["val_mae"]))
+        return curve
 
     def _begin_new_studies(self, earlier: dict) -> None:
         """Keep the earlier search's record and space, and import its trials into the new studies."""
@@ -180,19 +219,15 @@ class Experiment:
         self.write_trials(now=True)
 
 
-class Stopwatch:
-    """Seconds over several sessions and stretches of time."""
+def _study_name(space: SearchSpace, target: str, experiment: str) -> str:
+    """With the experiment's id, because a server has the studies of many, some of the same name."""
+    return f"{space.name}-{target}-{space.digest[:8]}-{experiment}"
 
-    def __init__(self, before: float, running: bool = False) -> None:
-        self._before = before
-        self._started = time.monotonic() if running else None
 
-    @property
-    def seconds(self) -> float:
-        return self._before + (0.0 if self._started is None else time.monotonic() - self._started)
-
-    def start(self) -> None:
-        self._started = time.monotonic()
-
-    def stop(self) -> None:
-        self._before, self._started = self.seconds, None
+def _check_studies(storage: Storage, space: SearchSpace, earlier: dict) -> None:
+    for target in space.data.targets:
+        if not has_study(storage, name := _study_name(space, target, earlier["id"])):
+            raise ExperimentError(
+                f"its study {name} is not in {earlier['storage']}: bring it back, or put the experiment "
+                "aside with --fresh"
+            )

@@ -1,7 +1,7 @@
 """SIGTERM ends a search the way Ctrl-C does."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -12,12 +12,35 @@ def interruptible() -> Iterator[None]:
 
     To be entered again after anything that installs handlers of its own, as Ray does when it starts.
     """
-    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
+    with _handled(_interrupt):
+        yield
+
+
+@contextmanager
+def interrupt_noted() -> Iterator[Callable[[], bool]]:
+    """Only note the first SIGTERM or SIGINT while the context lasts; the second is a `KeyboardInterrupt`.
+
+    Gives a function that says whether there was one. Whoever asks it is to end with `KeyboardInterrupt` soon.
+    """
+    signals: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        if signals:
+            raise KeyboardInterrupt
+        signals.append(number)
+
+    with _handled(note):
+        yield lambda: bool(signals)
+
+
+@contextmanager
+def _handled(handler: Callable[[int, object], None]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:

@@ -14,20 +14,20 @@ known, so a search continues from its study alone: no state of Ray's is needed a
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-import optuna
 from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy.exc import SQLAlchemyError
+from optuna.storages import BaseStorage
 
 from suite.assignment import Assignment
 from suite.budget import Budget
 from suite.sampling.propose import propose, startup_trials
 from suite.space.scalars import Scalar
-from suite.space.search_space import ModelSpace, SearchSpace
-from suite.trial_table import IMPORTED_FROM, trial_row
+from suite.space.search_space import SearchSpace
+from suite.study import TrialStudy
+from suite.trial_record import IMPORTED_FROM, Curve, State, TrialRecord
+from suite.trial_table import trial_row
 from suite.turns import Turn, Turns
 
 # Workers that one trial may lose. A trial that kills its worker itself, by a crash, ends after that.
@@ -38,46 +38,46 @@ class TrialLedger:
     """The trials of one target of an experiment.
 
     Args:
-        storage: Optuna storage, e.g. from `open_storage`.
+        storage: Optuna storage, see `suite.storage`.
         study_name: unique to experiment, space and target.
         space: the search space.
         prefix: put before the number in trial ids, to tell the targets of one experiment apart.
         searched_s: gives the seconds searched so far, over all sessions, for the budget in hours.
         facts: what the study is about beside the space, as JSON: kept with it, for a later study that asks.
-
-    Attributes:
-        given: all trials so far, by number.
+        curve_of: gives the curve that the trial of an id has left so far; asked of unfinished trials.
     """
 
     def __init__(
         self,
-        storage: optuna.storages.BaseStorage,
+        storage: BaseStorage,
         study_name: str,
         space: SearchSpace,
         prefix: str = "t",
         searched_s: Callable[[], float] = lambda: 0.0,
         facts: Mapping[str, Any] | None = None,
+        curve_of: Callable[[str], Curve] = lambda trial_id: Curve(),
     ) -> None:
         self.space, self.facts = space, dict(facts or {})
         self.study_name = study_name
-        self._storage = storage
-        self._study = optuna.create_study(
-            storage=storage,
-            study_name=study_name,
-            directions=["minimize"] * len(space.objective),
-            load_if_exists=True,
+        self._study = TrialStudy(
+            storage, study_name, space.objective, space.budget.epochs, self._distributions
         )
-        self._study_id = storage.get_study_id_from_name(study_name)
         self._prefix = prefix
         self._turns = Turns(space)
-        if self._attributes().get("facts") != self.facts:
-            self._study.set_user_attr("facts", self.facts)
+        if self._study.attributes.get("facts") != self.facts:
+            self._study.set_attribute("facts", self.facts)
         self._losses: Counter[int] = Counter()
+        self._unfinished = [trial.assignment for trial in self.trials() if trial.state == "running"]
+        for assignment in self._unfinished:
+            self.trials()[assignment.number].curve = curve_of(assignment.trial_id)
         self.budget = Budget(space.budget, searched_s)
         for trial in self.trials():
             self._note_budget(trial)
-        self.given = [Assignment.read(trial.user_attrs) for trial in self.trials()]
-        self._unfinished = [self.given[t.number] for t in self.trials() if t.state == TrialState.RUNNING]
+
+    @property
+    def given(self) -> list[Assignment]:
+        """All trials so far, by number."""
+        return [trial.assignment for trial in self.trials()]
 
     # ------------------------------------------------------------------ what is next
 
@@ -87,26 +87,13 @@ class TrialLedger:
             return None
         if self._unfinished:
             return self._unfinished.pop(0)
-        number = len(self.given)
+        number = len(self.trials())
         turn = self._turns.next(self.given)
         params, attributes = self._params(turn, number)
         trial_id = f"{self._prefix}{self._free_id():04d}"
         assignment = self._beginning_of(Assignment(number, trial_id, turn.model.key, params, turn.seed))
-        self._add(assignment, state=TrialState.RUNNING, system_attrs=attributes)
+        self._study.add(assignment, attributes)
         return assignment
-
-    def _add(self, assignment: Assignment, user_attrs: Mapping[str, Any] | None = None, **known: Any) -> None:
-        """A trial of the study, with all that is known of it, in one transaction."""
-        model, params = self.space.models[assignment.model], assignment.params
-        self._study.add_trial(
-            create_trial(
-                params={f"{model.key}/{name}": value for name, value in params.items()},
-                distributions=self._distributions(model, params),
-                user_attrs={**(user_attrs or {}), **assignment.attributes()},
-                **known,
-            )
-        )
-        self.given.append(assignment)
 
     def _beginning_of(self, assignment: Assignment) -> Assignment:
         """What a new trial is first asked to do: all of it."""
@@ -115,7 +102,7 @@ class TrialLedger:
     def _free_id(self) -> int:
         """The number of the next trial id: above those of all trials, of earlier studies too."""
         own = max((trial.id_number for trial in self.given), default=-1)
-        return max(own + 1, self._attributes().get("ids_taken", 0))
+        return max(own + 1, self._study.attributes.get("ids_taken", 0))
 
     def used_up(self) -> str | None:
         """The budget that is used up, in words; None while there is something left."""
@@ -127,10 +114,9 @@ class TrialLedger:
         if ended is None:
             return
         for assignment in self._unfinished:
-            values = self.trials()[assignment.number].intermediate_values
-            if values:
-                last = max(values)
-                self.finish(assignment.number, "stopped", ended, {"epochs": last, "val_mae": values[last]})
+            if last := self.trials()[assignment.number].curve.last:
+                result = {"epochs": last[0], "val_mae": last[1]}
+                self.finish(assignment.number, "stopped", ended, result)
             else:
                 self.finish(assignment.number, "failed", f"{ended} before its first epoch", {})
         self._unfinished = []
@@ -142,7 +128,7 @@ class TrialLedger:
 
     def work_left(self) -> bool:
         """Whether `next` would give a trial."""
-        return bool(self._unfinished) or (len(self.given) < self._turns.limit and not self.used_up())
+        return bool(self._unfinished) or (len(self.trials()) < self._turns.limit and not self.used_up())
 
     def _params(self, turn: Turn, number: int) -> tuple[dict[str, Scalar], dict[str, int]]:
         """Values of a trial, and what its sampler will want to know of it."""
@@ -151,7 +137,7 @@ class TrialLedger:
         model = turn.model
         prefix = f"{model.key}/"
         proposal = propose(
-            [trial for trial in self.trials() if trial.user_attrs.get("model") == model.key],
+            self._study.history(model.key),
             {prefix + name: domain for name, domain in model.domains.items()},
             sampler=self.space.search.sampler,
             seed=self.space.search.seed,
@@ -163,9 +149,9 @@ class TrialLedger:
         values = {name.removeprefix(prefix): value for name, value in proposal.params.items()}
         return model.active(values), proposal.attributes
 
-    @staticmethod
-    def _distributions(model: ModelSpace, params: Mapping[str, Scalar]) -> dict[str, BaseDistribution]:
-        return {f"{model.key}/{name}": model.domains[name].distribution() for name in params}
+    def _distributions(self, assignment: Assignment) -> dict[str, BaseDistribution]:
+        model = self.space.models[assignment.model]
+        return {f"{model.key}/{name}": model.domains[name].distribution() for name in assignment.params}
 
     def take_back(self, assignment: Assignment) -> bool:
         """Hand a trial out again that Tune gave up with its worker; False where it has lost too many."""
@@ -178,29 +164,25 @@ class TrialLedger:
     def use_gpus(self, number: int, gpus: float) -> None:
         """Record the GPUs, or the part of one, that the trial gets."""
         self.budget.use(number, gpus)
-        self._storage.set_trial_user_attr(self._id(number), "gpus", gpus)
+        self._study.use_gpus(number, gpus)
 
     # ------------------------------------------------------------------ what comes from earlier studies
 
     def take_no_id_below(self, number: int) -> None:
         """Trial ids that begin here have at least this number, in later sessions too."""
-        self._study.set_user_attr("ids_taken", number)
+        self._study.set_attribute("ids_taken", number)
 
-    def adopt(self, trial: FrozenTrial, assignment: Assignment, source: str) -> None:
+    def adopt(self, trial: TrialRecord, assignment: Assignment, source: str) -> None:
         """Add a trial that ended in an earlier study, `source`, as the assignment of this one."""
-        self._add(
-            Assignment(**{**vars(assignment), "number": len(self.given)}),
-            state=trial.state,
-            values=trial.values if trial.state == TrialState.COMPLETE else None,
-            user_attrs={IMPORTED_FROM: source, **trial.user_attrs},
-            system_attrs=trial.system_attrs,
-            intermediate_values=trial.intermediate_values,
+        own = replace(assignment, number=len(self.trials()))
+        result = {IMPORTED_FROM: source, **trial.result}
+        self._note_budget(
+            self._study.add(own, trial.attributes, trial.state, result, trial.curve, trial.gpus)
         )
-        self._note_budget(self.trials()[-1])
 
     def imported_ids(self) -> set[str]:
         """The ids of the trials that come from earlier studies."""
-        return {self.given[t.number].trial_id for t in self.trials() if IMPORTED_FROM in t.user_attrs}
+        return {trial.assignment.trial_id for trial in self.trials() if IMPORTED_FROM in trial.result}
 
     def is_listed(self, assignment: Assignment) -> bool:
         """Whether the search could have such a trial, where its trials are known in advance."""
@@ -209,14 +191,11 @@ class TrialLedger:
     @property
     def beginning(self) -> str | None:
         """How the study began, where an earlier one was there; for people."""
-        return self._attributes().get("beginning")
+        return self._study.attributes.get("beginning")
 
     @beginning.setter
     def beginning(self, text: str) -> None:
-        self._study.set_user_attr("beginning", text)
-
-    def _attributes(self) -> dict[str, Any]:
-        return self._storage.get_study_user_attrs(self._study_id)
+        self._study.set_attribute("beginning", text)
 
     # ------------------------------------------------------------------ what happened
 
@@ -225,9 +204,12 @@ class TrialLedger:
         if seconds is not None:
             self.budget.note(number, epoch, seconds)
         if math.isfinite(val_mae):
-            self._storage.set_trial_intermediate_value(self._id(number), epoch, val_mae)
+            self._study.note(number, epoch, val_mae)
+            member = self.assignment(number).member
+            if member is not None and epoch == member.until:
+                self._study.pause(number, epoch, val_mae)
 
-    def finish(self, number: int, state: str, ended: str, result: dict) -> None:
+    def finish(self, number: int, state: State, ended: str, result: dict) -> None:
         """Record the end of a trial.
 
         Args:
@@ -245,55 +227,30 @@ class TrialLedger:
         value = result.get("val_mae", math.nan)
         if state != "failed" and not math.isfinite(value):
             raise ValueError(f"trial {number}: a {state} trial needs a finite val_mae, got {value}")
-        trial_id = self._id(number)
-        for key, entry in {**result, "ended": ended}.items():
-            if not (isinstance(entry, float) and not math.isfinite(entry)):
-                self._storage.set_trial_user_attr(trial_id, key, entry)
-        if state == "failed":
-            self._study.tell(number, state=TrialState.FAIL)
-            return
-        # The last value is an intermediate value too: a pruned trial has no other in Optuna's eyes.
-        self.report(number, result["epochs"], value, result.get("seconds"))
-        if state == "complete":
-            self._study.tell(number, [float(result[name]) for name in self.space.objective])
-        else:
-            self._study.tell(number, state=TrialState.PRUNED)
+        if "epochs" in result:
+            self.trials()[number].curve.cut(result["epochs"])  # an earlier session may have been further
+        if state != "failed":
+            self.report(number, result["epochs"], value, result.get("seconds"))
+        finite = {k: v for k, v in result.items() if not (isinstance(v, float) and not math.isfinite(v))}
+        self._study.finish(number, state, finite | {"ended": ended})
 
-    def trials(self) -> list[FrozenTrial]:
-        """All trials by number; not copies, so not to be changed."""
-        return self._study.get_trials(deepcopy=False)
+    def trials(self) -> list[TrialRecord]:
+        """All trials by number; the ledger's own records, so not to be changed."""
+        return self._study.records
 
-    def _note_budget(self, trial: FrozenTrial) -> None:
-        epochs = max(trial.intermediate_values, default=0)
-        self.budget.use(trial.number, trial.user_attrs.get("gpus", 0.0))
-        self.budget.note(trial.number, epochs, trial.user_attrs.get("seconds", 0.0))
+    def _note_budget(self, trial: TrialRecord) -> None:
+        number = trial.assignment.number
+        self.budget.use(number, trial.gpus)
+        self.budget.note(number, trial.epochs, trial.result.get("seconds", 0.0))
 
     def assignment(self, number: int) -> Assignment:
         """What the trial was asked to run."""
-        return self.given[number]
+        return self.trials()[number].assignment
 
     def rows(self, target: str) -> list[dict]:
         """One row per trial for `trials.parquet`."""
         rows = [trial_row(trial, self.space, target) for trial in self.trials()]
         if len(self.space.objective) > 1:
-            front = {trial.number for trial in self._study.best_trials}  # of complete trials only
+            front = self._study.pareto()
             rows = [row | {"pareto": row["number"] in front} for row in rows]
         return rows
-
-    def _id(self, number: int) -> int:
-        return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-
-
-def open_storage(path: Path) -> optuna.storages.BaseStorage:
-    """The experiment's study database, an SQLite file that is made if it is absent.
-
-    Raises:
-        ValueError: the file is there and is no study database.
-    """
-    try:
-        return optuna.storages.RDBStorage(
-            f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}}
-        )
-    except (SQLAlchemyError, RuntimeError) as error:
-        said = str(error).strip().splitlines()[0]
-        raise ValueError(f"{path}: expected an Optuna study database, got another file ({said})") from error

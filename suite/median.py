@@ -1,25 +1,23 @@
 """`median`: the median stopping rule of Vizier (Golovin et al., KDD 2017), by the recorded curves alone."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+
+from suite.trial_record import Curve
 
 MIN_TRIALS = 3  # others that must have come this far
 
 
-def median_stop(curve: Mapping[int, float], others: Sequence[Mapping[int, float]], epoch: int) -> str | None:
+def median_stop(best: float, others: Sequence[Curve], epoch: int) -> str | None:
     """Why a trial is to be stopped after this epoch; None if it is not.
 
     It is stopped where its best error up to this epoch is above the median of what the other trials of its
-    model had on average up to the same epoch. Curves map epochs to errors.
+    model had on average up to the same epoch.
     """
-    averages = [
-        statistics.fmean(value for at, value in other.items() if at <= epoch)
-        for other in others
-        if max(other, default=0) >= epoch
-    ]
+    averages = [mean for curve in others if (mean := curve.mean(epoch)) is not None]
     if len(averages) < MIN_TRIALS:
         return None
-    best, middle = min(value for at, value in curve.items() if at <= epoch), statistics.median(averages)
+    middle = statistics.median(averages)
     if best <= middle:
         return None
     return (

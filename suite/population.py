@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from optuna.trial import TrialState
-
 from suite.assignment import Assignment, Membership, Stretch
 from suite.ledger import TrialLedger
 from suite.sampling.explore import explored
@@ -43,7 +41,7 @@ class PopulationLedger(TrialLedger):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for key, text in self._attributes().items():
+        for key, text in self._study.attributes.items():
             if key.startswith(_GENERATION):  # decided, and perhaps not all of it written to its trials
                 self._carry_out(json.loads(text))
         self._unfinished = [given for given in self._alive() if not self._is_paused(given)]
@@ -73,14 +71,14 @@ class PopulationLedger(TrialLedger):
         return replace(assignment, member=Membership(0, _pause_after(self.space, 0), None, (first,)))
 
     def _alive(self) -> list[Assignment]:
-        return [self.given[trial.number] for trial in self.trials() if trial.state == TrialState.RUNNING]
+        return [trial.assignment for trial in self.trials() if trial.state == "running"]
 
     def _is_paused(self, given: Assignment) -> bool:
         """Whether a member waits for a decision; at its last epoch it still has its end to record."""
         assert given.member is not None
         if given.member.until == self.space.budget.epochs:
             return False
-        return given.member.until in self.trials()[given.number].intermediate_values
+        return given.member.until in self.trials()[given.number].pauses
 
     def _begin_generation(self, model: str) -> None:
         """Decide what the members of a model do next, if all of them have come to their pause."""
@@ -88,11 +86,11 @@ class PopulationLedger(TrialLedger):
         if not alive or not all(self._is_paused(given) for given in alive):
             return
         (epoch,) = {given.member.until for given in alive if given.member}
-        values = [self.trials()[given.number].intermediate_values[epoch] for given in alive]
+        values = [self.trials()[given.number].pauses[epoch] for given in alive]
         members = [Paused(given, error) for given, error in zip(alive, values, strict=True)]
         decided = {given.number: asdict(given) for given in next_generation(members, epoch, self.space)}
         # In one entry, so that a search that is broken off here goes on with all of the decisions or none.
-        self._study.set_user_attr(f"{_GENERATION}{model}/{epoch}", json.dumps(decided))
+        self._study.set_attribute(f"{_GENERATION}{model}/{epoch}", json.dumps(decided))
         self._unfinished += self._carry_out(decided)
 
     def _carry_out(self, decided: dict[Any, dict[str, Any]]) -> list[Assignment]:
@@ -108,10 +106,7 @@ class PopulationLedger(TrialLedger):
         return begun
 
     def _rewrite(self, assignment: Assignment) -> None:
-        trial_id = self._id(assignment.number)
-        for key, value in assignment.attributes().items():
-            self._storage.set_trial_user_attr(trial_id, key, value)
-        self.given[assignment.number] = assignment
+        self._study.rewrite(assignment)
 
 
 _GENERATION = "generation/"  # an attribute of the study: model and epoch -> the assignments after it

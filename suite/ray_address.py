@@ -1,5 +1,6 @@
-"""Is there a cluster at an address? Asked before anything is written, and before Ray waits for it."""
+"""Is there a cluster at an address, and may others reach a session that has none? Asked before Ray starts."""
 
+import os
 import socket
 
 _TIMEOUT_S = 5.0
@@ -22,3 +23,13 @@ def check_address(address: str) -> None:
         raise ValueError(
             f"--address: expected a Ray cluster at {address}, got {error}: start one, or leave --address out"
         ) from error
+
+
+def stay_on_loopback(address: str | None) -> None:
+    """Have a session of this machine's own listen on loopback alone; to be called before Ray is imported.
+
+    Ray does so on desktop systems, and on others where this variable says that no cluster is wanted; without
+    it every process of a session listens on all of the machine's addresses.
+    """
+    if not (address or os.environ.get("RAY_ADDRESS")):
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from suite.broken import SearchBroken, disk_fault
 from suite.command_line import DONE, FAILED, INTERRUPTED, WRONG_INPUT, OneLineParser
 from suite.interrupts import interruptible
 from suite.ray_address import check_address
+from suite.storage_url import DEFAULT, check_storage, without_secrets
 
 if TYPE_CHECKING:
     from suite.experiment import Experiment
+    from suite.mirror import Mirror
     from suite.prepare import PreparedData
     from suite.space.search_space import SearchSpace
 
@@ -43,6 +46,11 @@ def _run(options: argparse.Namespace, console: Console, errors: Console) -> int:
     try:
         if options.address:
             check_address(options.address)
+        check_storage(options.storage)
+        if ":/" in str(options.runs):
+            raise ValueError(
+                f"--runs: expected a folder, got {options.runs}; --mirror URL keeps a copy there"
+            )
         space = load_space(options.space, _overrides(options))
         if options.dry_run:
             return _describe(options, space, console)
@@ -52,17 +60,28 @@ def _run(options: argparse.Namespace, console: Console, errors: Console) -> int:
         return WRONG_INPUT
 
     from suite.experiment import Experiment, ExperimentBusy, ExperimentError
+    from suite.mirror import MirrorError
+    from suite.mirroring import mirroring
+    from suite.storage import StorageDown
 
-    command = shlex.join(["python", "-m", "suite.search", *(sys.argv[1:])])
     try:
-        experiment = Experiment.open(options.runs, space, data, command, options.fresh)
-    except (ExperimentError, ExperimentBusy) as error:
+        mirror = _mirror(options, space.name)
+        experiment = Experiment.open(
+            options.runs, space, data, _recorded_command(), options.fresh, options.storage, mirror
+        )
+    except (ExperimentError, MirrorError, ExperimentBusy, StorageDown) as error:
         _say(errors, str(error))
-        return WRONG_INPUT if isinstance(error, ExperimentError) else FAILED
+        return FAILED if isinstance(error, ExperimentBusy | StorageDown) else WRONG_INPUT
     try:
-        with experiment:
+        with mirroring(mirror, experiment.folder), experiment:
             return _carry_out(experiment, options.address, console, errors)
+    except SearchBroken as error:
+        _say(errors, f"{error}. The same command continues.")
+        return FAILED
     except Exception as error:
+        if fault := disk_fault(error):
+            _say(errors, f"{fault}. The same command continues.")
+            return FAILED
         # The reason in a line for the reader, the whole for whoever mends it.
         (experiment.folder / "error.txt").write_text("".join(traceback.format_exception(error)))
         _say(errors, f"{type(error).__name__}: {str(error).strip() or 'no message'}")
@@ -136,6 +155,28 @@ def _show_results(folder: Path, page: Path, console: Console) -> None:
     _say(console, f"TensorBoard: tensorboard --logdir {shlex.quote(str(_shown(folder / 'tensorboard')))}")
 
 
+def _mirror(options: argparse.Namespace, name: str) -> "Mirror | None":
+    if options.mirror is None:
+        return None
+    from suite.mirror import Mirror, MirrorError
+
+    mirror = Mirror.open(options.mirror, name)
+    if options.fresh and mirror.holds_one():
+        raise MirrorError(f"{mirror.shown}: holds this experiment: choose another --name for a fresh one")
+    return mirror
+
+
+def _recorded_command() -> str:
+    """The command line, without passwords."""
+    return shlex.join(["python", "-m", "suite.search", *map(_without_secrets, sys.argv[1:])])
+
+
+def _without_secrets(word: str) -> str:
+    """A word of the command line: a URL, or --flag=URL."""
+    flag, equals, url = word.partition("=") if word.startswith("--") else ("", "", word)
+    return f"{flag}{equals}{without_secrets(url)}" if "://" in url else word
+
+
 def _overrides(options: argparse.Namespace) -> list[str]:
     """`--set` and the flags that are short for one, in the order in which they win."""
     overrides = list(options.set)
@@ -163,6 +204,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dry-run", action="store_true", help="show what would be searched; start nothing")
     parser.add_argument(
         "--fresh", action="store_true", help="put an experiment of this name aside and begin anew"
+    )
+    parser.add_argument(
+        "--storage", default=DEFAULT, metavar="URL", help="where the study lies (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--mirror", metavar="URL", help="keep a copy on another file system, such as s3://bucket/searches"
     )
     parser.add_argument("--address", help="join a running Ray cluster instead of using this machine alone")
     return parser

@@ -1,6 +1,7 @@
 """What `search.json` says of a search, and the record of an earlier session that it goes on from."""
 
 import json
+import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,14 @@ from suite.prepare import PreparedData
 from suite.provenance import package_version, provenance
 from suite.records import read_json
 from suite.space.search_space import SearchSpace
+from suite.storage_url import without_secrets
 
 
 class ExperimentError(ValueError):
     """The folder belongs to another search, is damaged, or cannot be written."""
 
 
-def earlier_record(folder: Path, space: SearchSpace, data: PreparedData) -> dict:
+def earlier_record(folder: Path, space: SearchSpace, data: PreparedData, storage: str) -> dict:
     """The record of an earlier session, or the beginning of one.
 
     Raises:
@@ -27,11 +29,12 @@ def earlier_record(folder: Path, space: SearchSpace, data: PreparedData) -> dict
             raise ExperimentError(
                 f"{folder}: holds files but no search.json: choose another --name or --fresh"
             )
-        return {"started": now(), "seconds": 0.0, "search_seconds": 0.0, "failures": []}
+        begin = {"id": secrets.token_hex(4), "started": now(), "storage": without_secrets(storage)}
+        return begin | {"seconds": 0.0, "search_seconds": 0.0, "failures": []}
     try:
         record = read_json(path)
-        known = (record["name"], record["dataset"]["digest"])
-        if missing := {"space", "space_digest"} - record.keys():
+        known = (record["name"], record["dataset"]["digest"], record["storage"])
+        if missing := {"id", "space", "space_digest"} - record.keys():
             raise KeyError(*missing)
         seconds = [float(record[key]) for key in ("seconds", "search_seconds")]
     except (ValueError, KeyError, TypeError) as error:
@@ -40,9 +43,9 @@ def earlier_record(folder: Path, space: SearchSpace, data: PreparedData) -> dict
             "put the experiment aside with --fresh"
         ) from error
     for what, before, here in zip(
-        ("name", "the data (digest)"),
+        ("name", "the data (digest)", "--storage"),
         known,
-        (space.name, data.store.digest),
+        (space.name, data.store.digest, without_secrets(storage)),
         strict=True,
     ):
         if before != here:

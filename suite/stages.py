@@ -11,6 +11,7 @@ from suite.crystals import write_crystals
 from suite.experiment import Experiment
 from suite.final import FinalJob
 from suite.progress import Watcher
+from suite.ray_address import stay_on_loopback
 from suite.tasks import arrange_final_runs, final_jobs, forget_pauses, searched_domains, trial_task
 from suite.tensorboard_log import write_columns
 from suite.trial_task import TrialTask
@@ -41,6 +42,7 @@ def run_stages(experiment: Experiment, watcher: Watcher, address: str | None) ->
     searching = [target for target, ledger in experiment.ledgers.items() if ledger.work_left()]
     failed: dict[str, str] = {}
     if searching or any(not job.finished for job in final_jobs(experiment)):
+        stay_on_loopback(address)
         from suite.ray_driver.driver import session
 
         unit = next(iter(experiment.data.units.values()))

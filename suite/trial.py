@@ -56,6 +56,7 @@ class TrialRun:
     def _begin(self) -> None:
         task = self.task
         self._again = self.setup.again
+        task.asked.unlink(missing_ok=True)  # by a session that is over
         _trim_curve(task.curve, self.trainer.epoch)
         curve = read_curve(task.curve)
         self.seconds = sum(float(row["seconds"]) + float(row["eval_seconds"]) for row in curve)
@@ -86,7 +87,7 @@ class TrialRun:
         if record.epoch == self.task.until:
             self._save(self.task.paused(record.epoch))
         else:
-            self._save_if_due()
+            self._save_if_due(asked=self.task.asked.exists())
         return record
 
     @property
@@ -96,20 +97,25 @@ class TrialRun:
 
     def close(self) -> None:
         """End the log and let go of the folder."""
-        self._log.close()
-        self._leave()
+        try:
+            self.task.asked.unlink(missing_ok=True)
+            self._log.close()
+        finally:
+            self._leave()
 
     def _leave(self) -> None:
         if self._team is not None:
             self._team.close()
         self._lock.release()
 
-    def _save_if_due(self) -> None:
+    def _save_if_due(self, asked: bool) -> None:
         started = time.monotonic()
-        if started - self._written >= _CHECKPOINT_COST * self._write_seconds:
+        if asked or started - self._written >= _CHECKPOINT_COST * self._write_seconds:
             self._save(self.task.checkpoint)
             self._written = time.monotonic()
             self._write_seconds = self._written - started
+        if asked:
+            self.task.asked.unlink(missing_ok=True)
 
     def _save(self, path: Path) -> None:
         save_checkpoint(path, self.trainer, self.task.settings(self.trainer.epoch))
@@ -119,8 +125,8 @@ def read_curve(path: Path) -> list[dict[str, str]]:
     """Rows of a learning curve; none where there is no file yet."""
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    text, ended, _ = path.read_text(encoding="utf-8").rpartition("\n")
+    return list(csv.DictReader(text.splitlines())) if ended else []  # a last row may be half-written
 
 
 def _append_curve(path: Path, record: EpochRecord) -> None:

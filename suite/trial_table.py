@@ -4,43 +4,30 @@ import json
 import math
 from collections.abc import Sequence
 
-from optuna.trial import FrozenTrial, TrialState
-
 from suite.assignment import Assignment
 from suite.space.search_space import SearchSpace
-
-IMPORTED_FROM = "imported_from"  # of a trial: the study it ran in, if not this one
-
-STATES = {
-    TrialState.RUNNING: "running",
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "stopped",
-    TrialState.FAIL: "failed",
-}
+from suite.trial_record import IMPORTED_FROM, TrialRecord
 
 
-def trial_row(trial: FrozenTrial, space: SearchSpace, target: str) -> dict:
-    """The row of a trial in `trials.parquet`."""
-    assignment, known = Assignment.read(trial.user_attrs), trial.user_attrs
-    last = max(trial.intermediate_values, default=0)
+def trial_row(trial: TrialRecord, space: SearchSpace, target: str) -> dict:
+    """The row of a trial in `trials.parquet`; what is not known of it is NaN, None or empty."""
+    assignment, known = trial.assignment, trial.result
     return {
         "trial_id": assignment.trial_id,
-        "number": trial.number,
+        "number": assignment.number,
         "target": target,
         "model": assignment.model,
         "recipe": space.models[assignment.model].recipe_of(assignment.params),
-        "state": STATES[trial.state],
-        "val_mae": math.nan
-        if trial.state == TrialState.FAIL
-        else trial.intermediate_values.get(last, math.nan),
+        "state": trial.state,
+        "val_mae": trial.value,
         "val_mae_raw": known.get("val_mae_raw", math.nan),
-        "epochs": known.get("epochs", last),
+        "epochs": trial.epochs,
         "seconds": known.get("seconds", math.nan),
         "parameters": known.get("parameters"),
         "predict_ms_per_crystal": known.get("predict_ms_per_crystal", math.nan),
         "missing": known.get("missing", 0),
         "crystals_at_once": known.get("crystals_at_once"),
-        "gpus": known.get("gpus", 0.0),
+        "gpus": trial.gpus,
         "place": known.get("place", ""),
         "ended": known.get("ended", ""),
         "seed": assignment.seed,

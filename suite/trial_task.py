@@ -38,6 +38,11 @@ class TrialTask:
         return paused_state(Path(self.folder), epoch)
 
     @property
+    def asked(self) -> Path:
+        """A file that asks the run for a checkpoint after the epoch it is in, see `CheckpointRequest`."""
+        return Path(self.folder) / "checkpoint.asked"
+
+    @property
     def curve(self) -> Path:
         """Where the run's learning curve lies."""
         return Path(self.folder) / "curve.csv"

@@ -5,11 +5,13 @@ from types import SimpleNamespace
 
 from suite_fixtures import small_space
 
-from suite.ledger import TrialLedger, open_storage
+from suite.ledger import TrialLedger
 from suite.ray_driver.fractions import Fractions
 from suite.ray_driver.scheduler import PerModelStopping
 from suite.ray_driver.searcher import LedgerSearcher
 from suite.space.search_space import load_space
+from suite.storage import open_storage
+from suite.storage_url import DEFAULT
 from suite.trial_task import TrialTask
 
 OVERRIDES = ("budget.trials=12", "budget.epochs=8", "search.grace_epochs=2", "search.reduction=2")
@@ -28,7 +30,7 @@ class Search:
     def __init__(self, folder: Path, overrides: tuple[str, ...] = OVERRIDES) -> None:
         self.folder = folder
         space = load_space(small_space(folder), overrides)
-        self.ledger = TrialLedger(open_storage(folder / "study.db"), "study", space)
+        self.ledger = TrialLedger(open_storage(DEFAULT, folder), "study", space)
         self.searcher = LedgerSearcher(self.ledger, self._task, Silence(), Fractions(space, {}), lambda: None)  # type: ignore[arg-type]
         self.scheduler = PerModelStopping(space, self.searcher)
         self.trials: dict[int, SimpleNamespace] = {}

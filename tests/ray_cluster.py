@@ -29,8 +29,10 @@ def free_port() -> int:
 class RayCluster:
     """Use it in a `with` block; only processes that were started here are ever killed."""
 
-    def __init__(self) -> None:
-        self.address = f"127.0.0.1:{free_port()}"
+    def __init__(self, ip: str = "127.0.0.1") -> None:
+        """`ip` is the head's address."""
+        self.ip = ip
+        self.address = f"{ip}:{free_port()}"
         self.scratch = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))
         self.nodes: list[subprocess.Popen] = []
         self.environment = {
@@ -38,19 +40,27 @@ class RayCluster:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_USAGE_STATS_ENABLED": "0",
+            # A node that is silent for some seconds is lost, and one that hears nothing for some gives up.
+            "RAY_health_check_period_ms": "1000",
+            "RAY_health_check_timeout_ms": "5000",
+            "RAY_health_check_failure_threshold": "3",
+            "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
         }
 
     def __enter__(self) -> Self:
         return self
 
-    def add(self, cpus: int, gpus: int = 0, prefix: tuple[str, ...] = ()) -> subprocess.Popen:
-        """Start a node, the head first; `prefix` goes before the command."""
+    def add(
+        self, cpus: int, gpus: int = 0, prefix: tuple[str, ...] = (), ip: str | None = None
+    ) -> subprocess.Popen:
+        """Start a node, the head first; `prefix` goes before the command, `ip` is the node's own."""
         own = [f"--num-cpus={cpus}", f"--num-gpus={gpus}", "--object-store-memory=100000000", "--block"]
         if self.nodes:
             command = [RAY, "start", f"--address={self.address}", *own]
+            command += [f"--node-ip-address={ip}"] if ip else []
         else:
             port = self.address.rpartition(":")[2]
-            command = [RAY, "start", "--head", "--node-ip-address=127.0.0.1", f"--port={port}", *own]
+            command = [RAY, "start", "--head", f"--node-ip-address={self.ip}", f"--port={port}", *own]
             command += [f"--temp-dir={self.scratch}", "--include-dashboard=false"]
         log = (self.scratch / f"node{len(self.nodes)}.log").open("w")
         node = subprocess.Popen(

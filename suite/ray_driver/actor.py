@@ -11,6 +11,7 @@ from crystalformer.allocator import keep_freed_memory
 from crystalformer.training.loop import Diverged
 from crystalformer.training.memory import out_of_memory
 from crystalformer.training.ranks import LostRank
+from suite.broken import disk_fault
 from suite.ray_driver.share import claim, whereabouts
 from suite.space.search_space import SearchSpace
 from suite.team import Place
@@ -68,6 +69,8 @@ class TrialActor(tune.Trainable):
         except LostRank:
             raise  # as if this worker were lost: the trial goes on from its checkpoint in another one
         except Exception as error:  # a trial's failure is data, whatever it is
+            if fault := disk_fault(error):
+                return {"broken": fault, "done": True}
             failure = self._reason(error)
         run = self._run
         return {

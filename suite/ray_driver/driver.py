@@ -20,10 +20,11 @@ import ray
 from ray import tune
 
 from suite.assignment import Assignment
-from suite.interrupts import interruptible
+from suite.interrupts import interrupt_noted, interruptible
 from suite.ledger import TrialLedger
 from suite.progress import Watcher
 from suite.ray_driver.actor import TrialActor, bundle
+from suite.ray_driver.ending import Ending
 from suite.ray_driver.fractions import Fractions
 from suite.ray_driver.scheduler import PerModelStopping
 from suite.ray_driver.searcher import LedgerSearcher
@@ -94,11 +95,13 @@ def run_search(
     Tune's own files lie in a temporary folder: whatever is needed to continue is in the ledger and in the
     trials' folders.
     """
-    while ledger.work_left():  # again where a trial was taken back when Tune had no other to start
-        _run_tune(LedgerSearcher(ledger, make_task, watcher, fractions, save))
+    with interrupt_noted() as interrupted:
+        while ledger.work_left():  # again where a trial was taken back when Tune had no other to start
+            searcher = LedgerSearcher(ledger, make_task, watcher, fractions, save)
+            _run_tune(searcher, Ending(searcher, watcher, interrupted))
 
 
-def _run_tune(searcher: LedgerSearcher) -> None:
+def _run_tune(searcher: LedgerSearcher, ending: Ending) -> None:
     scratch = tempfile.mkdtemp(prefix="search-")
     space = searcher.ledger.space
     tuner = tune.Tuner(
@@ -115,6 +118,7 @@ def _run_tune(searcher: LedgerSearcher) -> None:
             name="tune",
             storage_path=scratch,
             verbose=0,
+            callbacks=[ending],
             failure_config=tune.FailureConfig(max_failures=0),  # what follows a loss is the ledger's affair
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
@@ -122,6 +126,8 @@ def _run_tune(searcher: LedgerSearcher) -> None:
     try:
         tuner.fit()
     except tune.TuneError as error:
+        if searcher.broken is not None:
+            raise searcher.broken from error
         raise ClusterError(f"Ray Tune: {str(error).strip().splitlines()[-1]}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

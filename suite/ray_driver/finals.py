@@ -8,8 +8,11 @@ import ray
 
 from crystalformer.allocator import keep_freed_memory
 from crystalformer.training.ranks import LostRank
+from suite.broken import SearchBroken, disk_fault
+from suite.checkpoint_request import CheckpointRequest
 from suite.final import CurveFollower, FinalJob, run_final
 from suite.floors import FloorJob, run_floor
+from suite.interrupts import interrupt_noted
 from suite.ledger import MOST_LOSSES
 from suite.progress import Watcher
 from suite.ray_driver.fractions import Fractions
@@ -27,27 +30,37 @@ def run_finals(
     running: dict[ray.ObjectRef, FinalJob] = {}
     failed: dict[str, str] = {}
     follower = CurveFollower(watcher)
-    while waiting or running:
-        while waiting and len(running) < space.search.concurrent:
-            gpus = 0.0 if isinstance(waiting[0], FloorJob) else fractions.of(waiting[0].task)
-            if gpus is None:  # being measured
-                break
-            job = waiting.pop(0)
-            watcher.started(job.task.run_id, job.task.model, job.task.train_config["epochs"])
-            running[_start(job, space.resources, gpus)] = job
-        if not running:
-            time.sleep(0.1)
-            continue
-        done, _ = ray.wait(list(running), timeout=0.5)
-        for job in running.values():
-            follower.look(job)
-        for reference in done:
-            job = running.pop(reference)
-            failure = _outcome(reference)
-            follower.ended(job, failure)
-            if failure is not None:
-                failed[job.task.run_id] = failure
+    request: CheckpointRequest | None = None
+    with interrupt_noted() as interrupted:
+        while waiting or running:
+            while waiting and len(running) < space.search.concurrent and not interrupted():
+                gpus = 0.0 if isinstance(waiting[0], FloorJob) else fractions.of(waiting[0].task)
+                if gpus is None:  # being measured
+                    break
+                job = waiting.pop(0)
+                watcher.started(job.task.run_id, job.task.model, job.task.train_config["epochs"])
+                running[_start(job, space.resources, gpus)] = job
+            for job in running.values():
+                follower.look(job)
+            for reference in _done(list(running)):
+                job = running.pop(reference)
+                failure = _outcome(reference)
+                follower.ended(job, failure)
+                if failure is not None:
+                    failed[job.task.run_id] = failure
+            if interrupted():
+                request = request or CheckpointRequest([job.task for job in running.values()])
+                if request.over:
+                    raise KeyboardInterrupt
     return failed
+
+
+def _done(references: list[ray.ObjectRef]) -> list[ray.ObjectRef]:
+    """Those that have ended, after a moment."""
+    if not references:
+        time.sleep(0.1)
+        return []
+    return ray.wait(references, timeout=0.5)[0]
 
 
 def _start(job: FinalJob, resources: ResourcesSpec, gpus: float) -> ray.ObjectRef:
@@ -72,6 +85,8 @@ def _outcome(reference: ray.ObjectRef) -> str | None:
     try:
         ray.get(reference)
     except ray.exceptions.RayTaskError as error:
+        if fault := disk_fault(error.cause):
+            raise SearchBroken(fault) from error
         return f"{type(error.cause).__name__}: {error.cause}"
     except ray.exceptions.RayError as error:
         return str(error).strip().splitlines()[0]

@@ -39,12 +39,14 @@ class PerModelStopping(FIFOScheduler):
             halving.add(assignment.number)
             # Of a trial that is continued, the rungs before its checkpoint are known; it repeats the rest.
             done = checkpoint_epoch(task.checkpoint)
-            values = self._searcher.ledger.trials()[assignment.number].intermediate_values
-            for epoch in sorted(epoch for epoch in values if epoch < done):
-                halving.stop(assignment.number, epoch, values[epoch])
+            for epoch, error in self._searcher.ledger.trials()[assignment.number].curve:
+                if epoch < done:
+                    halving.stop(assignment.number, epoch, error)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        assignment, _ = self._searcher.running[trial.trial_id]
+        assignment, task = self._searcher.running[trial.trial_id]
+        if "broken" in result:
+            return TrialScheduler.STOP
         epoch, value = result["epoch"], result["val_mae"]
         if used := self._searcher.ledger.used_up():
             reason: str | None = f"{used} in epoch {epoch}"
@@ -55,7 +57,7 @@ class PerModelStopping(FIFOScheduler):
         else:
             reason = None
         if reason is None:
-            return TrialScheduler.CONTINUE
+            return TrialScheduler.NOOP if self._searcher.holds(task) else TrialScheduler.CONTINUE
         self._searcher.stop_reasons[trial.trial_id] = reason
         return TrialScheduler.STOP
 
@@ -77,21 +79,21 @@ class PerModelStopping(FIFOScheduler):
             return None
         trials = self._searcher.ledger.trials()
         others = [
-            trial.intermediate_values
+            trial.curve
             for trial in trials
-            if trial.number != number and trial.user_attrs["model"] == model
+            if trial.assignment.number != number and trial.assignment.model == model
         ]
-        return median_stop({**trials[number].intermediate_values, epoch: value}, others, epoch)
+        return median_stop(min([value, *trials[number].curve.until(epoch)]), others, epoch)
 
     def _replay(self) -> None:
         """Put the recorded trials of earlier sessions on their rungs."""
-        for row, trial in zip(self._searcher.ledger.rows(""), self._searcher.ledger.trials(), strict=True):
-            if row["state"] == "running":
+        for trial in self._searcher.ledger.trials():
+            if trial.state == "running":
                 continue
-            halving = self._halving[row["model"]]
-            halving.add(trial.number)
-            for epoch, value in sorted(trial.intermediate_values.items()):
-                halving.stop(trial.number, epoch, value)
+            number, halving = trial.assignment.number, self._halving[trial.assignment.model]
+            halving.add(number)
+            for epoch, value in trial.curve:
+                halving.stop(number, epoch, value)
 
     def __getstate__(self) -> dict:
         return {}  # Tune pickles its scheduler into a file that nobody reads

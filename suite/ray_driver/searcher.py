@@ -1,18 +1,23 @@
 """`LedgerSearcher`: Tune asks the ledger what to run, and the ledger hears how it ended."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 from ray.tune.search import Searcher
 
 from suite.assignment import Assignment
+from suite.broken import SearchBroken, disk_fault
+from suite.checkpoint_request import CheckpointRequest
 from suite.ledger import TrialLedger
 from suite.progress import Watcher
 from suite.ray_driver.actor import trial_config
 from suite.ray_driver.fractions import Fractions
 from suite.ray_driver.losses import Losses
+from suite.storage import STORAGE_ERRORS
+from suite.trial_record import State
 from suite.trial_task import TrialTask
 
 
@@ -40,6 +45,8 @@ class LedgerSearcher(Searcher):
         self.running: dict[str, tuple[Assignment, TrialTask]] = {}
         self.stop_reasons: dict[str, str] = {}
         self.said_of_losses: dict[str, str] = {}
+        self.broken: SearchBroken | None = None
+        self.request: CheckpointRequest | None = None
         self._losses = Losses(ledger)
         self._make_task = make_task
         self._watcher = watcher
@@ -48,6 +55,12 @@ class LedgerSearcher(Searcher):
         self._save = save
 
     def suggest(self, trial_id: str) -> Any:
+        with self._noting_faults():
+            return self._start(trial_id)
+
+    def _start(self, trial_id: str) -> Any:
+        if self.request is not None:
+            return None
         if self._next is None:
             assignment = self.ledger.next()
             if assignment is None:  # while others run, Tune is to ask again: one may lose its worker
@@ -65,15 +78,40 @@ class LedgerSearcher(Searcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         assignment, task = self.running[trial_id]
-        self.ledger.report(assignment.number, result["epoch"], result["val_mae"], result["trained_s"])
-        self._watcher.epoch(task.run_id, result["epoch"], result["val_mae"], result["crystals_per_s"])
-        self._save()
+        with self._noting_faults():
+            self.ledger.report(assignment.number, result["epoch"], result["val_mae"], result["trained_s"])
+            self._watcher.epoch(task.run_id, result["epoch"], result["val_mae"], result["crystals_per_s"])
+            self._save()
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
+        with self._noting_faults():
+            self._end(trial_id, result or {}, error)
+
+    def holds(self, task: TrialTask) -> bool:
+        """Whether a run is to wait where it is, since the search is about to end and it has been saved."""
+        return self.broken is not None or (self.request is not None and self.request.answered(task))
+
+    @contextmanager
+    def _noting_faults(self) -> Iterator[None]:
+        """Note what ends the search, see `Ending`; other errors go on to Tune."""
+        try:
+            yield
+        except STORAGE_ERRORS as error:
+            line = str(error).strip().splitlines()[0]
+            self.broken = SearchBroken(disk_fault(error) or f"the study cannot be reached: {line}")
+        except OSError as error:
+            if (fault := disk_fault(error)) is None:
+                raise
+            self.broken = SearchBroken(fault)
+
+    def _end(self, trial_id: str, result: dict[str, Any], error: bool) -> None:
         assignment, task = self.running.pop(trial_id)
-        result = result or {}
+        if "broken" in result:
+            self.broken = SearchBroken(result["broken"])
+        if self.broken is not None:
+            return  # the trial stays unfinished in the study, and its checkpoint where it is
         if error:
             over = self._losses.over(assignment, task, self.said_of_losses.pop(trial_id, ""))
             if over is None:
@@ -81,6 +119,7 @@ class LedgerSearcher(Searcher):
                 return
             result = {"failed": over, "infeasible": over.startswith("out of memory")}
         epochs = int(result.get("epoch", 0))
+        state: State
         if "failed" in result:
             state, ended = "failed", result["failed"]
         elif trial_id in self.stop_reasons:

@@ -47,7 +47,7 @@ def ask_optuna(
     )
     study.add_trials(_teaching(history, objectives))
     trial = study.ask(distributions)
-    attributes = study.trials[-1].system_attrs
+    attributes = study.get_trials(deepcopy=False)[-1].system_attrs
     kept = {key: value for key, value in attributes.items() if key.endswith(":generation")}
     return Proposal(trial.params, kept)
 

@@ -1,15 +1,21 @@
-"""A search on a cluster of several nodes, one of which dies, and folders that a node does not share."""
+"""A search on a cluster of several nodes, one of which is lost, and folders that a node does not share."""
 
 import os
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from private_network import PrivateNetwork, why_not
 from ray_cluster import RayCluster
 from suite_fixtures import small_space
+
+from crystalformer.training.checkpoint import checkpoint_epoch
 
 ROOT = Path(__file__).parents[2]
 SEARCH = [sys.executable, "-m", "suite.search"]
@@ -21,31 +27,66 @@ def command(folder: Path, cluster: RayCluster, *settings: str) -> list[str]:
     return [*SEARCH, *options, *(part for setting in settings for part in ("--set", setting))]
 
 
-@pytest.mark.timeout(600)
-def test_a_node_that_dies_takes_no_trial_with_it(tmp_path: Path) -> None:
+Lose = Callable[[], None]
+
+
+@contextmanager
+def by_death() -> Iterator[tuple[RayCluster, Lose]]:
+    """A head and two nodes, and how to lose the second: its processes are killed."""
     with RayCluster() as cluster:
+        cluster.add(cpus=0)
         cluster.add(cpus=1)
-        worker = cluster.add(cpus=1)
+        second = cluster.add(cpus=1)
+        yield cluster, lambda: cluster.kill(second)
+
+
+@contextmanager
+def by_a_cut_link() -> Iterator[tuple[RayCluster, Lose]]:
+    """The same with a network namespace for each node: the second one's link is cut, and it trains on."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with PrivateNetwork() as network, RayCluster(network.ip) as cluster:
+        cluster.add(cpus=0)
+        places = [network.add(), network.add()]
+        for ip, prefix in places:
+            cluster.add(cpus=1, ip=ip, prefix=prefix)
+        yield cluster, lambda: network.cut(places[1][0])
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("loss", [by_death, by_a_cut_link])
+def test_a_node_that_is_lost_takes_only_the_epochs_since_its_checkpoint(
+    tmp_path: Path, loss: Callable[[], AbstractContextManager[tuple[RayCluster, Lose]]]
+) -> None:
+    settings = ("search.concurrent=2", "search.scheduler=none", "budget.trials=2", "budget.epochs=150")
+    curves = tmp_path / "runs/small/trials"
+    with loss() as (cluster, lose):
         search = subprocess.Popen(
-            command(tmp_path, cluster, "search.concurrent=2", "search.scheduler=none"),
+            command(tmp_path, cluster, *settings, "final.seeds=[0]"),
             cwd=ROOT,
             env=cluster.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        while len(list((tmp_path / "runs").glob("*/trials/*/curve.csv"))) < 2:
+        while len(list(curves.glob("*/checkpoint.safetensors"))) < 2:
             assert search.poll() is None, search.communicate()[0]
             time.sleep(0.05)
-        cluster.kill(worker)
-        said, _ = search.communicate(timeout=400)
+        saved = {path.parent.name: checkpoint_epoch(path) for path in curves.glob("*/checkpoint.safetensors")}
+        lose()
+        said, _ = search.communicate(timeout=700)
         assert search.returncode == 0, said
     trials = pd.read_parquet(tmp_path / "runs/small/trials.parquet")
-    assert trials["state"].eq("complete").all()
-    assert trials["trial_id"].is_unique
-    for curve in (tmp_path / "runs").glob("*/trials/*/curve.csv"):
-        epochs = pd.read_csv(curve)["epoch"].tolist()
-        assert epochs == list(range(1, len(epochs) + 1))
+    assert trials["state"].tolist() == ["complete", "complete"]
+    lost = re.findall(r"(t000\d): its worker was lost; it is taken up again", said)
+    assert lost
+    for trial in lost:  # where it went on, in the order in which it was told
+        after = said.partition(f"{trial}: its worker was lost")[2]
+        went_on = int(re.findall(rf"{trial} \w+: epoch (\d+)/", after)[0])
+        assert went_on >= max(saved[trial], 1)
+        assert went_on > 1
+    for curve in curves.glob("*/curve.csv"):
+        assert pd.read_csv(curve)["epoch"].tolist() == list(range(1, 151))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a node with a folder of its own needs a mount namespace")

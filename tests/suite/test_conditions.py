@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 from rich.console import Console
 from toy_spaces import MODELS, load
 
-from suite.ledger import TrialLedger, open_storage
+from suite.ledger import TrialLedger
 from suite.space.describe import _parameters
 from suite.space.search_space import SpaceError
+from suite.storage import open_storage
+from suite.storage_url import DEFAULT
 from suite.turns import Turns
 
 SPACE = """
@@ -35,7 +38,7 @@ def names(params: dict) -> set[str]:
 @pytest.mark.parametrize("sampler", ["tpe", "random", "gp", "cma-es", "quasi-random"])
 def test_trials_have_the_parameters_that_exist(tmp_path: Path, sampler: str) -> None:
     space = load(tmp_path, SPACE.replace("SAMPLER", sampler))
-    ledger = TrialLedger(open_storage(tmp_path / "study.db"), "study", space)
+    ledger = TrialLedger(open_storage(DEFAULT, tmp_path), "study", space)
     seen = set()
     for number in range(24):
         assignment = ledger.next()
@@ -47,9 +50,10 @@ def test_trials_have_the_parameters_that_exist(tmp_path: Path, sampler: str) -> 
         assert training.loss == assignment.params["loss"]
         error = 0.1 * number % 0.7
         ledger.finish(number, "complete", "", {"epochs": 20, "val_mae": error, "parameters": 1})
-        trial = ledger.trials()[number]
+    study = optuna.load_study(study_name="study", storage=f"sqlite:///{tmp_path}/study.db")
+    for trial, record in zip(study.trials, ledger.trials(), strict=True):
         assert trial.state == TrialState.COMPLETE
-        assert set(trial.params) == {f"toy/{name}" for name in assignment.params}
+        assert set(trial.params) == {f"toy/{name}" for name in record.assignment.params}
     assert len(seen) == 3
 
 

@@ -3,12 +3,15 @@
 from itertools import product
 from pathlib import Path
 
+import optuna
 import pytest
 from toy_spaces import load
 
 from suite.budget import Budget
-from suite.ledger import TrialLedger, open_storage
+from suite.ledger import TrialLedger
 from suite.space.search_space import BudgetSpec, SearchSpace, SpaceError
+from suite.storage import open_storage
+from suite.storage_url import DEFAULT
 from suite.turns import Turns
 
 ABLATION = """
@@ -24,7 +27,7 @@ models:
 
 
 def ledger_of(folder: Path, space: SearchSpace) -> TrialLedger:
-    return TrialLedger(open_storage(folder / "study.db"), "study", space)
+    return TrialLedger(open_storage(DEFAULT, folder), "study", space)
 
 
 def refusal(folder: Path, text: str, *overrides: str) -> str:
@@ -151,9 +154,9 @@ def test_several_objectives_are_recorded_and_stopped_trials_have_none(tmp_path: 
         assert ledger.next() is not None
         state = "stopped" if number == 2 else "complete"
         ledger.finish(number, state, "", {"epochs": 20, "val_mae": 0.1 * number, "parameters": 9 - number})
-    assert [trial.values for trial in ledger.trials()][:2] == [[0.0, 9.0], [0.1, 8.0]]
-    front = {trial.number for trial in ledger._study.best_trials}
-    assert front == {0, 1, 3}
+    study = optuna.load_study(study_name="study", storage=f"sqlite:///{tmp_path}/study.db")
+    assert [trial.values for trial in study.trials][:2] == [[0.0, 9.0], [0.1, 8.0]]
+    assert {trial.number for trial in study.best_trials} == {0, 1, 3}
     assert [row["pareto"] for row in ledger.rows("y")] == [True, True, False, True]
 
 

@@ -58,7 +58,7 @@ def test_the_sampler_hears_that_the_configuration_is_too_large(tmp_path: Path) -
     [row] = search.ledger.rows("y")
     assert row["state"] == "failed"
     assert row["ended"].endswith("Ray ended its worker: 22.9GB used / 23.54GB limit (0.97)")
-    assert search.ledger.trials()[0].user_attrs["infeasible"] is True
+    assert search.ledger.trials()[0].result["infeasible"] is True
 
 
 def test_with_automatic_micro_batches_smaller_passes_are_tried_first(tmp_path: Path) -> None:

@@ -3,12 +3,16 @@
 import math
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna.trial import TrialState
 from suite_fixtures import small_space
 
-from suite.ledger import TrialLedger, open_storage
+from suite.ledger import TrialLedger
 from suite.space.search_space import load_space
+from suite.storage import open_storage
+from suite.storage_url import DEFAULT
+from suite.trial_record import Curve
 from suite.trial_table import ranked
 
 RESULT = {"epochs": 4, "val_mae": 0.2, "val_mae_raw": 0.21, "seconds": 3.0, "parameters": 17}
@@ -16,7 +20,7 @@ RESULT = {"epochs": 4, "val_mae": 0.2, "val_mae_raw": 0.21, "seconds": 3.0, "par
 
 def ledger_of(folder: Path, **kwargs: object) -> TrialLedger:
     space = load_space(small_space(folder), overrides=kwargs.pop("overrides", ()))  # type: ignore[arg-type]
-    return TrialLedger(open_storage(folder / "study.db"), "study", space, **kwargs)  # type: ignore[arg-type]
+    return TrialLedger(open_storage(DEFAULT, folder), "study", space, **kwargs)  # type: ignore[arg-type]
 
 
 def test_models_are_dealt_in_turn_and_published_configurations_first(tmp_path: Path) -> None:
@@ -81,9 +85,12 @@ def test_the_study_knows_how_a_trial_ended(tmp_path: Path, state: str, optuna_st
     ledger.next()
     ledger.report(0, 1, 0.4)
     ledger.finish(0, state, "the reason", RESULT | {"epochs": 2})
-    trial = ledger.trials()[0]
+    trial = optuna.load_study(study_name="study", storage=f"sqlite:///{tmp_path}/study.db").trials[0]
     assert trial.state == optuna_state
     assert trial.intermediate_values == ({1: 0.4} if state == "failed" else {1: 0.4, 2: 0.2})
+    assert trial.user_attrs["result"]["ended"] == "the reason"
+    again = ledger_of(tmp_path)
+    assert again.trials() == ledger.trials()
     row = ledger.rows("y")[0]
     assert (row["state"], row["ended"], row["target"]) == (state, "the reason", "y")
     assert row["epochs"] == 2
@@ -96,7 +103,7 @@ def test_a_repeated_epoch_replaces_the_earlier_value(tmp_path: Path) -> None:
     ledger.report(0, 1, 0.4)
     ledger.report(0, 1, 0.4)
     ledger.report(0, 2, math.nan)
-    assert ledger.trials()[0].intermediate_values == {1: 0.4}
+    assert list(ledger.trials()[0].curve) == [(1, 0.4)]
 
 
 def test_a_value_that_is_no_number_cannot_be_a_result(tmp_path: Path) -> None:
@@ -106,7 +113,7 @@ def test_a_value_that_is_no_number_cannot_be_a_result(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="needs a finite val_mae, got nan"):
             ledger.finish(0, state, "x", {"epochs": 1, "val_mae": math.nan})
     ledger.finish(0, "failed", "diverged", {"epochs": 1, "val_mae": math.nan})
-    assert ledger.trials()[0].state == TrialState.FAIL
+    assert ledger.trials()[0].state == "failed"
 
 
 def test_hours_end_a_search_across_sessions(tmp_path: Path) -> None:
@@ -114,8 +121,11 @@ def test_hours_end_a_search_across_sessions(tmp_path: Path) -> None:
     early = ledger_of(tmp_path, overrides=overrides, searched_s=lambda: 3599.0)
     assert early.work_left()
     early.next(), early.next()
-    early.report(0, 2, 0.4)
-    late = ledger_of(tmp_path, overrides=overrides, searched_s=lambda: 3601.0)
+
+    def curve_of(trial_id: str) -> Curve:
+        return Curve([0.5, 0.4] if trial_id == "t0000" else [])
+
+    late = ledger_of(tmp_path, overrides=overrides, searched_s=lambda: 3601.0, curve_of=curve_of)
     assert late.used_up() == "the budget of 1 h was used up"
     late.close_if_used_up()
     assert not late.work_left()

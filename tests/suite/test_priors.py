@@ -8,13 +8,15 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from rich.console import Console
 from toy_spaces import MINIMAL, load
 
-from suite.ledger import TrialLedger, open_storage
+from suite.ledger import TrialLedger
 from suite.sampling.beliefs import SPREAD
 from suite.sampling.propose import propose
 from suite.space.describe import _parameters
 from suite.space.domains import Choice, Domain, Float, Integer
 from suite.space.priors import Prior
 from suite.space.search_space import SpaceError
+from suite.storage import open_storage
+from suite.storage_url import DEFAULT
 
 DOMAINS: dict[str, Domain] = {
     "m/lr": Float(1e-5, 1e-1, log=True),
@@ -139,7 +141,7 @@ def test_they_are_read_noted_shown_and_part_of_the_search(tmp_path: Path) -> Non
 
 def test_starting_points_are_the_first_trials_and_count(tmp_path: Path) -> None:
     space = load(tmp_path, SPACE)
-    ledger = TrialLedger(open_storage(tmp_path / "study.db"), "study", space)
+    ledger = TrialLedger(open_storage(DEFAULT, tmp_path), "study", space)
     given = [ledger.next() for _ in range(6)]
     starts = [space.models[key].starts for key in ("toy", "rival")]
     assert [(trial.model, trial.params) for trial in given[:5] if trial] == [
@@ -148,7 +150,7 @@ def test_starting_points_are_the_first_trials_and_count(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert given[5] is not None
     assert given[5].params not in starts[1]
-    resumed = TrialLedger(open_storage(tmp_path / "study.db"), "study", space)
+    resumed = TrialLedger(open_storage(DEFAULT, tmp_path), "study", space)
     assert [resumed.next() for _ in range(6)] == given
     assert load(tmp_path, SPACE, "budget.trials=auto").budget.trials == 5
 

@@ -7,6 +7,7 @@ from toy_spaces import MINIMAL, load
 
 from suite.median import median_stop
 from suite.ray_driver.halving import Halving
+from suite.trial_record import Curve
 
 
 def halving(folder: Path, scheduler: str, **search: int) -> Halving:
@@ -54,15 +55,14 @@ def test_a_trial_is_in_the_same_bracket_on_any_day(tmp_path: Path) -> None:
 
 
 def test_the_median_rule_compares_the_best_with_the_usual() -> None:
-    others = [{1: 1.0, 2: 0.5, 3: 0.4}, {1: 1.0, 2: 0.7}, {1: 2.0, 2: 1.0, 3: 0.8}, {1: 0.1}]
+    others = [Curve(values) for values in ([1.0, 0.5, 0.4], [1.0, 0.7], [2.0, 1.0, 0.8], [0.1])]
     # averages up to epoch 2: 0.75, 0.85, 1.5
-    assert median_stop({1: 0.9, 2: 0.84}, others, 2) is None
-    reason = median_stop({1: 0.9, 2: 0.86}, others, 2)
+    assert median_stop(0.84, others, 2) is None
+    reason = median_stop(0.86, others, 2)
     assert (
         reason == "median rule: 0.86 up to epoch 2 is above 0.85, the median of 3 other trials of its model"
     )
-    assert median_stop({1: 0.8, 2: 9.0}, others, 2) is None  # its best was good
-    assert median_stop({1: 9.0, 2: 9.0, 3: 9.0}, others, 3) is None  # only two others came this far
+    assert median_stop(9.0, others, 3) is None  # only two others came this far
 
 
 @pytest.mark.parametrize("scheduler", ["hyperband", "median"])

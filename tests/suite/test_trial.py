@@ -224,3 +224,30 @@ def test_a_final_run_appears_whole_and_only_once(tmp_path: Path) -> None:
     assert float(last["val_mae_raw"]) == pytest.approx(record["metrics"]["val_raw"]["mae"], rel=1e-6)
     assert record["peak_memory_mb"] > 50
     assert record["predict_ms_per_crystal"] > 0
+
+
+@pytest.mark.parametrize(
+    "averaging", [{"swa_epochs": 0}, {"swa_epochs": 3}, {"swa_epochs": 0, "ema_decay": 0.9}]
+)
+@pytest.mark.parametrize("model", MODELS)
+def test_a_checkpoint_resumes_every_kind_of_averaging_exactly_and_has_a_bound(
+    tmp_path: Path, model: str, averaging: dict
+) -> None:
+    task = task_of(tmp_path, model, folder=str(tmp_path / "whole"))
+    task = replace(task, train_config={**task.train_config, **averaging})
+    expected = run_to_end(task)
+    for stop in (1, 2, 3):  # before, at and in the averaged epochs
+        broken = replace(task, folder=str(tmp_path / f"broken{stop}"))
+        first = TrialRun(broken)
+        values = [first.step().val_mae for _ in range(stop - 1)]
+        broken.asked.touch()
+        values.append(first.step().val_mae)
+        first.close()
+        second = TrialRun(broken)
+        assert second.trainer.epoch == stop
+        values += [second.step().val_mae for _ in range(4 - stop + 1)][1:]
+        second.close()
+        assert values == expected
+        weights = sum(p.numel() * p.element_size() for p in second.trainer.model.state_dict().values())
+        parts = 3 if second.trainer.average is None else 4
+        assert broken.checkpoint.stat().st_size < parts * weights + 60_000
