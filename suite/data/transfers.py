@@ -29,7 +29,7 @@ class _Bars:
 
     def begins(self, name: str, done: int, total: int | None) -> None:
         if name not in self._bars:
-            self._bars[name] = self._progress.add_task(name)
+            self._bars[name] = self._progress.add_task(name, total=total)
             self._progress.start()
         self._progress.update(self._bars[name], completed=done, total=total)
 

@@ -74,9 +74,13 @@ def arrays(atoms: Mapping[str, Any], where: str) -> dict[str, Any]:
     try:
         if cartesian:
             coords = np.linalg.solve(np.array(lattice, float).T, np.array(coords, float).T).T
-    except ValueError:  # of another shape, or singular: the crystal will be refused with its reason
+    except (
+        ValueError,
+        TypeError,
+    ):  # no numbers, or a singular lattice: the crystal is refused with its reason
         pass
-    return {"species": [atomic_number(symbol) for symbol in elements], "lattice": lattice, "frac": coords}
+    species = [atomic_number(symbol) for symbol in elements] if isinstance(elements, list) else []
+    return {"species": species, "lattice": lattice, "frac": coords}
 
 
 def number(value: object) -> float | None:

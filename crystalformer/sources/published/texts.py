@@ -91,6 +91,8 @@ def _entries_before(pieces: "_Pieces", key: str) -> dict[str, Any]:
     entries: dict[str, Any] = {}
     while True:
         name = pieces.value()
+        if not isinstance(name, str):
+            raise ValueError(f"expected the name of an entry, got {name!r:.80}")
         pieces.take(":")
         if name == key:
             return entries
