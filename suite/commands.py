@@ -20,6 +20,7 @@ COMMANDS: dict[str, Command] = {
     "data": Command("suite.data", "list the data sets, prepare and verify them"),
     "models": Command("suite.models", "list the models of the registry"),
     "predict": Command("suite.predict", "predict new crystals with a trained model"),
+    "export": Command("suite.export", "write a model as a folder, or files for a leaderboard"),
     "report": Command("reports", "build tables, figures and the page again from run folders"),
     "trace": Command("reports.trace", "show where an error of a table comes from, and recompute it"),
     "cluster": Command("suite.cluster", "write what starts a search on SLURM, Kubernetes or by SSH"),

@@ -56,7 +56,7 @@ def _run(options: argparse.Namespace) -> int:
             return _predict(predictor, options.files, output, file, options.csv)
     except FileNotFoundError as error:
         return _wrong(f"--csv {options.csv}: expected a file in a folder that exists, got {error.strerror}")
-    except PermissionError as error:
+    except (PermissionError, IsADirectoryError) as error:
         return _wrong(f"--csv {options.csv}: expected a file to write to, got {error.strerror}")
 
 

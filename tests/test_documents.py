@@ -10,7 +10,9 @@ from crystalformer.data.catalog import DATASETS
 from reports.__main__ import _parser as reports_parser
 from reports.trace import _parser as trace_parser
 from suite.data.listing import markdown
+from suite.export import _parser as export_parser
 from suite.models import MODELS, parameter_count
+from suite.predict import _parser as predict_parser
 from suite.search import _parser
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,11 +34,14 @@ def flags(parser: argparse.ArgumentParser) -> set[str]:
 
 def test_the_readme_names_every_flag_and_no_other() -> None:
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
-    named: dict[str, set[str]] = {"reports ": set(), "reports.trace ": set(), "suite.data ": set(), "": set()}
+    named: dict[str, set[str]] = {"reports ": set(), "reports.trace ": set(), "suite.data ": set()}
+    named |= {"suite.predict ": set(), "suite.export ": set(), "": set()}
     for line in lines:
         command = next(name for name in named if f"python -m {name}" in line or not name)
         named[command] |= set(re.findall(r"`?(--[a-z][a-z-]*)", line))
     assert named[""] - {"--logdir"} == flags(_parser()) - {"--help"}
+    assert named["suite.predict "] == flags(predict_parser()) - {"--help"}
+    assert named["suite.export "] == flags(export_parser()) - {"--help"}
     assert named["reports "] == flags(reports_parser()) - {"--help"}
     assert named["reports.trace "] == flags(trace_parser()) - {"--help", "--seed"}
 

@@ -22,7 +22,7 @@ from suite.records import read_json
 
 
 @dataclass(frozen=True)
-class _Final:
+class Final:
     """A final run: its folder and what `run.json` says."""
 
     folder: Path
@@ -34,7 +34,12 @@ class _Final:
 
 
 def read_run(folder: Path, model: str | None = None) -> list[TrainedTarget]:
-    """The targets of a run, in the order of its search space.
+    """The targets of a run, in the order of its search space; see `best_finals`."""
+    return [_trained(search, group) for search, group in best_finals(folder, model)]
+
+
+def best_finals(folder: Path, model: str | None = None) -> list[tuple[dict[str, Any], list[Final]]]:
+    """For each target of a run, in their order: the record of the search, and the final runs of one model.
 
     Args:
         folder: `runs/<name>`.
@@ -65,21 +70,21 @@ def read_run(folder: Path, model: str | None = None) -> list[TrainedTarget]:
         groups = [group for group in groups if model in (None, group[0].record["model"])]
         if not groups:
             raise UnusableModel(f"{folder}: model: expected one of {', '.join(known)}, got {model!r}")
-        found.append(_trained(search, min(groups, key=lambda g: fmean(final.val_mae for final in g))))
+        found.append((search, min(groups, key=lambda group: fmean(final.val_mae for final in group))))
     return found
 
 
-def _finals(folder: Path) -> Iterator[_Final]:
+def _finals(folder: Path) -> Iterator[Final]:
     """The complete final runs of models; floors have no weights."""
     for path in sorted((folder / "final").glob("[!.]*/run.json")):
         record = _read(path)
         if isinstance(record, dict) and record.get("status") == "complete" and not record.get("floor"):
-            yield _Final(path.parent, record)
+            yield Final(path.parent, record)
 
 
-def _groups(finals: list[_Final], target: str) -> list[list[_Final]]:
+def _groups(finals: list[Final], target: str) -> list[list[Final]]:
     """The final runs for a target, those that differ by the seed alone together."""
-    groups: dict[str, list[_Final]] = {}
+    groups: dict[str, list[Final]] = {}
     for final in finals:
         if final.record["target"] == target:
             key = json.dumps([final.record["model"], final.record["config"]], sort_keys=True)
@@ -87,14 +92,14 @@ def _groups(finals: list[_Final], target: str) -> list[list[_Final]]:
     return [sorted(group, key=lambda final: final.record["seed"]) for group in groups.values()]
 
 
-def _trained(search: dict[str, Any], group: list[_Final]) -> TrainedTarget:
+def _trained(search: dict[str, Any], group: list[Final]) -> TrainedTarget:
     first = group[0].record
     if "training" not in first:
         raise UnusableModel(
             f"{group[0].folder / 'run.json'}: expected what the model was trained on (training), got "
             "a run of an earlier version; search again with --fresh"
         )
-    predictions = _predictions(group)
+    predictions = ensemble_table(group).dropna()
     val = predictions[predictions["split"] == "val"]
     calibration = Calibration.fit(val["error"].to_numpy(), val["spread"].to_numpy())
     saved = SavedTarget(
@@ -112,13 +117,14 @@ def _trained(search: dict[str, Any], group: list[_Final]) -> TrainedTarget:
     return TrainedTarget(saved, tuple(_weights(final) for final in group))
 
 
-def _predictions(group: list[_Final]) -> pd.DataFrame:
-    """Of what all seeds predict: split, spread, and absolute error of the mean, by id."""
+def ensemble_table(group: list[Final]) -> pd.DataFrame:
+    """By id: split, y_true, y_pred (mean over the seeds) with error and spread; NaN where one has none."""
     frames = [_table(final.folder / "predictions.parquet").set_index("id") for final in group]
-    values = pd.concat([frame["y_pred"] for frame in frames], axis=1).dropna()
-    rows = frames[0].loc[values.index]
-    result = pd.DataFrame({"split": rows["split"], "spread": values.std(axis=1, ddof=0)})
-    return result.assign(error=(values.mean(axis=1) - rows["y_true"]).abs(), y_true=rows["y_true"])
+    values = pd.concat([frame["y_pred"] for frame in frames], axis=1)
+    result = frames[0][["split", "y_true"]].assign(
+        y_pred=values.mean(axis=1, skipna=False), spread=values.std(axis=1, ddof=0, skipna=False)
+    )
+    return result.assign(error=(result["y_pred"] - result["y_true"]).abs())
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -132,14 +138,14 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _about(
-    search: dict[str, Any], group: list[_Final], predictions: pd.DataFrame, calibration: Calibration
+    search: dict[str, Any], group: list[Final], predictions: pd.DataFrame, calibration: Calibration
 ) -> dict[str, Any]:
     record, data = group[0].record, search["dataset"]
     test = predictions[predictions["split"] == "test"]
     half_widths = calibration.uncertainty(test["spread"].to_numpy())
     return {
         "run": search["name"],
-        "command": search["command"],
+        "finished": search.get("finished"),
         "suite_version": search["suite_version"],
         "label": record["label"],
         "paper": record["paper"],
@@ -161,11 +167,10 @@ def _about(
             "test": float(np.mean(test["error"].to_numpy() <= half_widths)) if len(test) else None,
             "median_half_width": float(np.median(half_widths)) if len(test) else None,
         },
-        "provenance": record["provenance"],
     }
 
 
-def _weights(final: _Final) -> Weights:
+def _weights(final: Final) -> Weights:
     path = final.folder / "model.safetensors"
     try:
         return load_file(path)

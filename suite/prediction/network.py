@@ -1,6 +1,7 @@
 """`Networks`: the networks of some targets, which read the same batches, and what they answer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from suite.models import MODELS
 from suite.prediction.saved import SavedTarget, TrainedTarget, UnusableModel, Weights
 
 BATCH = 64  # crystals; larger batches are hardly faster, and the graphs of one are built in a single task
+
+FEW_ATOMS = 128
 
 
 class Networks:
@@ -58,7 +61,7 @@ class Networks:
         batches = self._entry.batches(store, np.full((len(crystals), 1), np.nan), self._config, None)
         values = [np.full((len(seeds), len(crystals)), np.nan) for seeds in self._seeds]
         rows = [row for row in range(len(crystals)) if row not in batches.failures]
-        with torch.inference_mode():
+        with torch.inference_mode(), _threads_for(int(store.sizes.sum())):
             for indices in evaluation_batches(rows, BATCH, store.sizes) if rows else ():
                 batch = batches(indices)
                 for target, seeds, results in zip(self.targets, self._seeds, values, strict=True):
@@ -66,6 +69,17 @@ class Networks:
                         output = network(batch)[: batch.real].double().numpy()
                         results[seed, indices] = target.scaler.unscale(output)[:, 0]
         return values, batches.failures
+
+
+@contextmanager
+def _threads_for(atoms: int) -> Iterator[None]:
+    """Few atoms are the work of one thread; more would mostly wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if atoms < FEW_ATOMS else threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def grouped(targets: Sequence[TrainedTarget]) -> list[Networks]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from crystalformer.data.crystal import Crystal
+from crystalformer.data.training_range import TrainingRange
 from crystalformer.sources.cells import with_cell
 from crystalformer.sources.objects import as_crystal, is_structure
 from suite.prediction.network import BATCH, Networks, grouped
@@ -82,13 +83,16 @@ class Predictor:
         rows = [_failed(item, self.targets) for item in items]
         places = [place for place, item in enumerate(items) if isinstance(item, Crystal)]
         crystals = [item for item in items if isinstance(item, Crystal)]
+        texts: dict[TrainingRange, list[str]] = {}  # most targets share one
         for networks in self._networks if crystals else ():
             values, failures = _answers(networks, crystals)
             for target, seeds in zip(networks.targets, values, strict=True):
+                if target.training not in texts:
+                    texts[target.training] = ["; ".join(target.training.warnings(c)) for c in crystals]
+                warnings = texts[target.training]
                 column = self.targets.index(target)
-                for place, prediction in zip(
-                    places, _predictions(target, crystals, seeds, failures), strict=True
-                ):
+                found = _predictions(target, crystals, seeds, failures, warnings)
+                for place, prediction in zip(places, found, strict=True):
                     rows[place][column] = prediction
         return rows
 
@@ -111,20 +115,21 @@ def _answers(networks: Networks, crystals: Sequence[Crystal]) -> tuple[list[np.n
 
 
 def _predictions(
-    target: SavedTarget, crystals: Sequence[Crystal], seeds: np.ndarray, failures: dict[int, str]
+    target: SavedTarget,
+    crystals: Sequence[Crystal],
+    seeds: np.ndarray,
+    failures: dict[int, str],
+    warnings: Sequence[str],
 ) -> Iterator[Prediction]:
     """Of each crystal, from the values of the seeds, (seeds, crystals)."""
     values, half_widths = seeds.mean(axis=0), target.calibration.uncertainty(seeds.std(axis=0))
-    for place, (crystal, value, half_width) in enumerate(zip(crystals, values, half_widths, strict=True)):
-        error = failures.get(place, "")
+    for place, crystal in enumerate(crystals):
+        value, error = float(values[place]), failures.get(place, "")
         if not error and not np.isfinite(value):
             error = f"expected a finite number from {target.model}, got {value}"
-        if error:
-            yield Prediction(crystal.id, target.target, nan, target.unit, nan, target.model, error=error)
-            continue
-        warning = "; ".join(target.training.warnings(crystal))
+        known = (nan, nan, "") if error else (value, float(half_widths[place]), warnings[place])
         yield Prediction(
-            crystal.id, target.target, float(value), target.unit, float(half_width), target.model, warning
+            crystal.id, target.target, known[0], target.unit, known[1], target.model, known[2], error
         )
 
 
