@@ -1,6 +1,7 @@
 """A search space that changes: a new study, with the trials of the earlier one that are its own, too."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -242,16 +243,12 @@ opened(Path(sys.argv[1]), sys.argv[3])
 def test_an_import_that_is_killed_is_gone_on_with(tmp_path: Path) -> None:
     before = first_search(tmp_path)
     wider = "train.lr={float: [1e-4, 4e-3], log: true}"
-    for imports in (3, 2):
-        paths = {"PYTHONPATH": f"{ROOT / 'tests'}:{ROOT / 'tests/suite'}:{ROOT}", "PATH": "/usr/bin:/bin"}
-        command = [sys.executable, "-c", KILLED, str(tmp_path), str(imports), wider]
-        done = subprocess.run(command, cwd=ROOT, env=paths, capture_output=True, text=True, timeout=200)
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        record = read_json(tmp_path / "runs/small/search.json")
-        assert record["space"]["models"]["cgcnn"]["domains"]["lr"]["float"] == [
-            1e-4,
-            2e-3,
-        ]  # still the earlier
+    paths = {"PYTHONPATH": f"{ROOT / 'tests'}:{ROOT / 'tests/suite'}:{ROOT}", "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-c", KILLED, str(tmp_path), "3", wider]
+    done = subprocess.run(command, cwd=ROOT, env=paths, capture_output=True, text=True, timeout=200)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    record = read_json(tmp_path / "runs/small/search.json")
+    assert record["space"]["models"]["cgcnn"]["domains"]["lr"]["float"] == [1e-4, 2e-3]  # still the earlier
     with opened(tmp_path, wider) as experiment:
         assert "imported 8 of 8 trials of the earlier search" in imported(experiment)
         rows = pd.DataFrame(experiment.rows())
@@ -260,37 +257,36 @@ def test_an_import_that_is_killed_is_gone_on_with(tmp_path: Path) -> None:
 
 
 def test_the_command_goes_on_under_a_changed_space_and_its_cells_are_traced(
-    tmp_path: Path, search_command: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+    finished: Path,
+    tmp_path: Path,
+    search_command: Callable[..., list[str]],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    small_space(
-        tmp_path,
-        models={"cgcnn": {"node_width": 8, "hidden_width": {"choices": [16, 32]}}},
-        budget={"trials": 2, "epochs": 2},
-        final={"seeds": [0], "floors": False},
+    for name in ("runs", "data"):
+        shutil.copytree(finished / name, tmp_path / name)
+    shutil.copy(finished / "space.yaml", tmp_path)
+    run_folder = tmp_path / "runs/small"
+    before = pd.read_parquet(run_folder / "trials.parquet")
+    command = search_command(tmp_path, "--set", "train.lr={float: [5e-5, 2e-3], log: true}")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "imported 6 of 6 trials of the earlier search" in done.stdout
+    assert "started" not in done.stdout  # nothing was trained again
+    trials = pd.read_parquet(run_folder / "trials.parquet")
+    pd.testing.assert_frame_equal(trials.drop(columns="imported_from"), before.drop(columns="imported_from"))
+    assert {path.parent.name for path in (run_folder / "trials").glob("*/curve.csv")} == set(
+        trials["trial_id"]
     )
 
-    def run(*flags: str) -> str:
-        command = search_command(tmp_path, *flags)
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    run()
-    curves = {path: path.read_text() for path in (tmp_path / "runs/small/trials").glob("*/curve.csv")}
-    assert len(curves) == 2
-    output = run("--set", "train.lr={float: [5e-5, 2e-3], log: true}")
-    assert "imported 2 of 2 trials of the earlier search" in output
-    assert "t0000" not in output  # nothing was trained again
-    run_folder = tmp_path / "runs/small"
-    trials = pd.read_parquet(run_folder / "trials.parquet")
-    assert trials["trial_id"].tolist() == ["t0000", "t0001"]
-    assert all(path.read_text() == text for path, text in curves.items())
-    assert trace([str(run_folder), "--model", "cgcnn", "--target", "log10_K_VRH"]) == 0
+    arguments = [str(run_folder), "--model", "cgcnn", "--target", "log10_K_VRH"]
+    assert trace(arguments) == 0
     source = trials["imported_from"][0]
-    printed = capsys.readouterr().out
-    assert f"imported from an earlier search of this experiment, earlier/{source}.yaml" in printed
-    assert "hidden_width" in (run_folder / "earlier" / f"{source}.yaml").read_text()
+    assert (
+        f"imported from an earlier search of this experiment, earlier/{source}.yaml"
+        in capsys.readouterr().out
+    )
+    assert (run_folder / "earlier" / f"{source}.yaml").read_text() == (tmp_path / "space.yaml").read_text()
     record = run_folder / "earlier" / f"{source}.json"
     record.write_text(record.read_text().replace("0.0001", "0.0002"))
-    assert trace([str(run_folder), "--model", "cgcnn", "--target", "log10_K_VRH"]) == 1
+    assert trace(arguments) == 1
     assert "DISAGREES" in capsys.readouterr().out
