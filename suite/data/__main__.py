@@ -130,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     objects = OneLineParser(add_help=False)
     objects.add_argument("--json", action="store_true", help="as objects instead of a table")
     listed = commands.add_parser("list", parents=[shared, objects], help="every data set in a row")
-    listed.add_argument("--markdown", action="store_true", help="as the table of docs/datasets.md")
+    listed.add_argument("--markdown", action="store_true", help="as the tables of docs/datasets.md")
     listed.set_defaults(run=_list)
     info = commands.add_parser("info", parents=[shared, objects], help="all that is known of a data set")
     info.add_argument("name", help="of the data set")

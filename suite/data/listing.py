@@ -64,24 +64,17 @@ def table(datasets: Iterable[Dataset], root: Path) -> Table:
 
 
 def markdown(datasets: Iterable[Dataset]) -> str:
-    """The table of docs/datasets.md: a row for each target."""
-    lines = [
-        "| data set | crystals | target | unit | published MAD | official split | licence |",
-        "|---|---:|---|---|---:|---|---|",
-    ]
-    for dataset in datasets:
-        for number, (name, target) in enumerate(dataset.targets.items()):
-            first = number == 0
-            cells = (
-                f"`{dataset.name}`" if first else "",
-                f"{dataset.crystals_with(name):,}",
-                f"`{name}`",
-                target.unit,
-                "" if target.mad is None else f"{target.mad:g}",
-                split_words(dataset, name),
-                dataset.license if first else "",
-            )
-            lines.append(f"| {' | '.join(cells)} |")
+    """The tables of docs/datasets.md: the data sets, and their targets."""
+    listed = list(datasets)
+    lines = ["| data set | what it is | crystals | licence |", "|---|---|---:|---|"]
+    lines += [f"| `{row.name}` | {row.label} | {row.crystals:,} | {row.license} |" for row in listed]
+    lines += ["", "| target | unit | crystals | MAD | official split |", "|---|---|---:|---:|---|"]
+    for row in listed:
+        lines.append(f"| **{row.name}** | | | | |")
+        for name, target in row.targets.items():
+            mad = "" if target.mad is None else f"{target.mad:g}"
+            split = split_words(row, name).replace(" ", "\N{NO-BREAK SPACE}")
+            lines.append(f"| `{name}` | {target.unit} | {row.crystals_with(name):,} | {mad} | {split} |")
     return "\n".join(lines)
 
 

@@ -149,7 +149,7 @@ ROWS = (
         values=Target("cm^-1", "Last peak of the phonon density of states", mad=323.8, usual=(50.0, 2500.0)),
         sha256="4db551f21ec5f577e6202725f10e34dfc509aa7df3a6bdaac497da7f6dbbb9b3",
         citation=_PHONONS,
-        license="CC BY 4.0",
+        license="not stated by the source",
         folds=(
             "30afdc84aa7e2fc33b4154fbcf969f3fe4a63932e70f4edab79a9af7cf93d2b9",
             "0546bbf76939800249f3d0181a1faaec15955b0c2b81e50cee38233a5113caf8",
