@@ -4,6 +4,7 @@
 |---|---|---|
 | `trials`, `epochs` | - | recorded trials, and the epochs of each |
 | `load_s` | s | opening the study, the ledger with all curves, and the rows of `trials.parquet` |
+| `load_cpu_s` | s | the same in time of the processor, which other work does not lengthen |
 | `driver_mb` | MB | growth of the process by that |
 | `table_s` | s | writing `trials.parquet` |
 | `propose_s` | s | the next proposal of TPE, with all trials as its history |
@@ -100,9 +101,10 @@ def _copy(database: sqlite3.Connection, first: int, count: int) -> None:
             if table == "trials":
                 row[columns.index("number")] += first
             elif "assignment" in row:
-                assignment = json.loads(row[-1])
+                assignment = json.loads(json.loads(row[-1]))
                 number = assignment["number"] + first
-                row[-1] = json.dumps(assignment | {"number": number, "trial_id": f"t{number:04d}"})
+                assignment |= {"number": number, "trial_id": f"t{number:04d}"}
+                row[-1] = json.dumps(json.dumps(assignment))
             database.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
 
 
@@ -111,16 +113,17 @@ def load(folder: Path, trials: int, epochs: int) -> dict[str, float]:
     from suite.records import write_table
 
     _ledger(folder / "warm", 1, epochs, "tpe")  # imports and first use are not the record's
-    memory, started = _memory_mb(), time.perf_counter()
+    memory, started, cpu = _memory_mb(), time.perf_counter(), time.process_time()
     ledger = _ledger(folder, trials + 1, epochs, "tpe")
     rows = ledger.rows("log10_K_VRH")
-    loaded, grown = time.perf_counter(), _memory_mb() - memory
+    loaded, grown, cpu = time.perf_counter(), _memory_mb() - memory, time.process_time() - cpu
     write_table(folder / "trials.parquet", rows)
     written = time.perf_counter()
     assert len(rows) == trials
     assert ledger.next() is not None
     return {
         "load_s": round(loaded - started, 3),
+        "load_cpu_s": round(cpu, 3),
         "driver_mb": round(grown, 1),
         "table_s": round(written - loaded, 3),
         "propose_s": round(time.perf_counter() - written, 3),

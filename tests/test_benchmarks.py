@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import lists
+from benchmarks import lists, scale
 
 
 def test_lists_are_measured_per_cpu_second(capsys):
@@ -15,3 +15,10 @@ def test_lists_are_measured_per_cpu_second(capsys):
     assert result["store_crystals_per_cpu_s"] > 0
     assert 60 < result["images"] < 60 * 150
     assert result["peak_mb"] > 0
+
+
+def test_a_long_search_is_recorded_and_loaded():
+    result = scale.measure(trials=120, epochs=20)
+    assert (result["trials"], result["epochs"]) == (120, 20)
+    assert result["load_s"] > 0
+    assert result["study_mb"] > 0

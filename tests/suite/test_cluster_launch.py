@@ -33,14 +33,14 @@ def tools(folder: Path, **scripts: str) -> dict[str, str]:
     return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
 
 
-def slurm_job(tmp_path: Path, srun: str) -> subprocess.Popen[str]:
-    """The job script under a SLURM whose `srun` is the given script."""
+def slurm_job(tmp_path: Path, **scripts: str) -> subprocess.Popen[str]:
+    """The job script under a SLURM whose `srun`, and other commands, are the given scripts."""
     script = tmp_path / "search.sh"
     script.write_text(launch_file("slurm", Launch(SPACE, nodes=3, gpus=4, cpus=16, hours=36)))
     (tmp_path / ".venv/bin").mkdir(parents=True)
     (tmp_path / ".venv/bin/activate").write_text("")
     requeue = 'if [ "$1" = requeue ]; then touch requeued; else printf "node7\\nnode8\\nnode9\\n"; fi'
-    environment = tools(tmp_path / "bin", scontrol=requeue, srun=srun)
+    environment = tools(tmp_path / "bin", scontrol=requeue, **scripts)
     environment |= {
         "SLURM_SUBMIT_DIR": str(tmp_path),
         "SLURM_JOB_ID": "4711",
@@ -51,7 +51,7 @@ def slurm_job(tmp_path: Path, srun: str) -> subprocess.Popen[str]:
 
 def test_a_slurm_job_starts_ray_on_every_node_and_the_search_on_the_first(tmp_path: Path) -> None:
     said = 'printf "%s\\n" "$@" > called; env | grep "^RAY_" | sort > environment; exit 3'
-    job = slurm_job(tmp_path, said)
+    job = slurm_job(tmp_path, srun=said)
     assert job.wait(timeout=60) == 3  # what the search said
     called = (tmp_path / "called").read_text().split("\n")
     ours, search = called[: called.index("--")], called[called.index("--") + 1 :]
@@ -59,7 +59,7 @@ def test_a_slurm_job_starts_ray_on_every_node_and_the_search_on_the_first(tmp_pa
     for option, value in (("--min-nodes", "3"), ("--num-cpus", "16"), ("--num-gpus", "4")):
         assert ours[ours.index(option) + 1] == value
     assert ours[ours.index("--address") + 1] == search[search.index("--address") + 1] == "node7:24711"
-    assert " ".join(search).startswith(f"python -m suite.search --space {SPACE} --runs runs --data data")
+    assert f" python -m suite.search --space {SPACE} --runs runs --data data" in " ".join(search)
     environment = dict(line.split("=", 1) for line in (tmp_path / "environment").read_text().splitlines())
     assert environment["RAY_AUTH_MODE"] == "token"
     assert len(environment["RAY_AUTH_TOKEN"]) == 64
@@ -68,14 +68,20 @@ def test_a_slurm_job_starts_ray_on_every_node_and_the_search_on_the_first(tmp_pa
 
 
 def test_before_the_time_limit_the_search_is_asked_to_stop_and_the_job_queues_again(tmp_path: Path) -> None:
-    search = "trap 'echo saved > saved; exit 130' TERM; touch started; while :; do sleep 0.05; done"
-    job = slurm_job(tmp_path, search)
+    """The step itself, and Ray with it, must go on until the search has saved what runs."""
+    ray = 'trap "touch ray_was_told" TERM; while [ "$1" != -- ]; do shift; done; shift; "$@"'
+    search = (
+        'if [ "$1" = -c ]; then echo token; exit; fi; trap "touch saved; exit 130" TERM; '
+        "touch started; while :; do sleep 0.05; done"
+    )
+    job = slurm_job(tmp_path, srun=ray, python=search)
     while not (tmp_path / "started").exists():
         assert job.poll() is None
     job.terminate()
     assert job.wait(timeout=60) == 130
     assert (tmp_path / "saved").exists()
     assert (tmp_path / "requeued").exists()
+    assert not (tmp_path / "ray_was_told").exists()
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="bash")
