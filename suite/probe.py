@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from crystalformer.data.loader import EpochOrder
 from crystalformer.training.evaluate import predict
 from crystalformer.training.loop import Trainer
 from suite.costs import peak_memory_mb, reset_peak_memory, timed
@@ -38,11 +37,15 @@ class Needs:
     weights_mb: float
 
 
-def needs(trainer: Trainer, seed: int = 0) -> Needs:
-    """Measure with a trainer that is not used for anything else afterwards."""
-    data, size, device = trainer.data, trainer.config.batch_size, trainer.device
+def needs(trainer: Trainer, ordinary: np.ndarray | None = None) -> Needs:
+    """Measure with a trainer that is not used for anything else afterwards.
+
+    `ordinary` are the store rows of an ordinary batch; None: the first of training.
+    """
+    data, device = trainer.data, trainer.device
     by_size = data.train[np.argsort(-data.sizes[data.train], kind="stable")]
-    ordinary = EpochOrder(data.train, size, seed).epoch(0)[0]
+    if ordinary is None:
+        ordinary = trainer.order.epoch(0)[0]
     evaluated = [data.val[np.argsort(-data.sizes[data.val], kind="stable")][: trainer.crystals_at_once]]
     _trim()
     reset_peak_memory(device)

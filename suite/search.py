@@ -91,16 +91,21 @@ def _run(options: argparse.Namespace, console: Console, errors: Console) -> int:
 
 def _describe(options: argparse.Namespace, space: "SearchSpace", console: Console) -> int:
     """What would be searched; nothing is downloaded for it."""
+    from suite.estimates import estimate
     from suite.expected import expected
     from suite.space.describe import describe
 
     numbers = expected(space, options.data)
     if numbers is not None:
         console.print(describe(space, numbers.crystals, numbers.counts, expected=True))
+        _say(console, "Note: memory, disk and time of the examples are measured once the data are there")
         return DONE
     data = _prepare(options, space, console)
     counts = {target: split.counts for target, split in data.splits.items()}
-    console.print(describe(space, len(data.store), counts))
+    estimates = estimate(space, data)
+    console.print(describe(space, len(data.store), counts, estimates=estimates.of))
+    for note in estimates.notes:
+        _say(console, f"Note: {note}")
     return DONE
 
 

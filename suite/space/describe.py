@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from crystalformer.data.cell_names import AS_GIVEN
 from suite.space.domains import Domain
+from suite.space.estimate import Estimate, estimate_cells
 from suite.space.model_space import ModelSpace
 from suite.space.scalars import Scalar, shown
 from suite.space.search_space import SearchSpace
@@ -29,8 +30,9 @@ def describe(
     expected: bool = False,
     samples: int = 3,
     models: "Mapping[str, ModelEntry] | None" = None,
+    estimates: Mapping[str, Sequence[Estimate | None]] | None = None,
 ) -> RenderableType:
-    """The whole space as text and tables for `rich`.
+    """The whole space as text and tables for `rich`, in at most 100 columns.
 
     Args:
         space: the search space.
@@ -39,13 +41,15 @@ def describe(
         expected: these numbers are the catalogue's; the data are not here yet.
         samples: example configurations per model, the one tried first included.
         models: the registry, by default `suite.models.MODELS`; builds the examples to count parameters.
+        estimates: model -> what each of its examples needs, None where that could not be measured.
     """
     from suite.models import MODELS
 
     models = MODELS if models is None else models
     parts: list[RenderableType] = [_summary(space, crystals, splits or {}, " (expected)" if expected else "")]
     for model in space.models.values():
-        parts += ["", _parameters(space, model), _examples(space, model, models[model.key], samples)]
+        needs = None if estimates is None else estimates[model.key]
+        parts += ["", _parameters(space, model), _examples(space, model, models[model.key], samples, needs)]
     if space.notes:
         parts += ["", *(Text(f"Note: {note}") for note in space.notes)]
     return Group(*parts)
@@ -199,15 +203,8 @@ def _resolved(
         )
 
 
-def _examples(space: SearchSpace, model: ModelSpace, entry: "ModelEntry", samples: int) -> Table:
-    """Sample configurations with their numbers of trainable parameters, counted by building the model."""
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("example configuration", overflow="fold")
-    table.add_column("parameters", justify="right")
-    import torch
-
-    from suite.models import parameter_count
-
+def examples(space: SearchSpace, model: ModelSpace, samples: int = 3) -> list[dict[str, Scalar]]:
+    """The configurations tried first and, where there are more, some drawn at random: always the same."""
     rng = random.Random(space.search.seed)
     drawn = [dict(point) for point in model.starts]
     if model.size() > 1:
@@ -215,11 +212,35 @@ def _examples(space: SearchSpace, model: ModelSpace, entry: "ModelEntry", sample
             model.active({name: domain.sample(rng) for name, domain in model.domains.items()})
             for _ in range(samples - 1)
         ]
+    return drawn
+
+
+def _examples(
+    space: SearchSpace,
+    model: ModelSpace,
+    entry: "ModelEntry",
+    samples: int,
+    estimates: Sequence[Estimate | None] | None,
+) -> Table:
+    """Sample configurations with their numbers of trainable parameters, counted by building the model, and
+    what they need.
+    """
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("example configuration", overflow="fold")
+    columns = ("parameters",) if estimates is None else ("parameters", "memory", "disk", "a trial", "GPU")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    import torch
+
+    from suite.models import parameter_count
+
+    drawn = examples(space, model, samples)
     marks = [" (tried first)", *[" (tried next)"] * len(model.more_starts), *[""] * samples]
-    for mark, params in zip(marks, drawn, strict=False):
+    for index, (mark, params) in enumerate(zip(marks, drawn, strict=False)):
         config, _ = space.resolve(model.key, params)
         with torch.device("meta"):  # shapes without memory or initial values
             count = parameter_count(entry.build(config))
         values = ", ".join(f"{name} {shown(value)}" for name, value in params.items()) or "nothing searched"
-        table.add_row(Text(values + mark), f"{count:,}")
+        needs = () if estimates is None else estimate_cells(estimates[index])
+        table.add_row(Text(values + mark), f"{count:,}", *needs)
     return table
