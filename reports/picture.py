@@ -36,7 +36,7 @@ def draw(path: Path, title: str, caption: str, alt: str, make: Callable[[Theme],
             if arranged is not None:
                 _arrange_like(arranged, figure)
             paths.append(path.with_name(f"{path.name}{theme.suffix}.png"))
-            _write(figure, paths[-1])
+            write_png(figure, paths[-1])
             arranged = figure
     return Picture(title, caption, alt, *paths)
 
@@ -50,7 +50,7 @@ def _arrange_like(first: Figure, figure: Figure) -> None:
         twin.set_position(text.get_position())
 
 
-def _write(figure: Figure, path: Path) -> None:
+def write_png(figure: Figure, path: Path) -> None:
     """As PNG with a palette, a quarter of the size. The same numbers give the same bytes."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

@@ -8,6 +8,8 @@ from reports.load import Results
 from reports.mae_table import MaeTable
 from reports.protocol import short
 from reports.sections import Block, Code, Facts, Heading, Paragraph, Section
+from suite.look_closer import dashboard_command, tensorboard_command
+from suite.storage_url import DEFAULT
 
 
 def provenance_section(results: Results, table: MaeTable, figures: Path) -> Section:
@@ -16,20 +18,18 @@ def provenance_section(results: Results, table: MaeTable, figures: Path) -> Sect
     for name, folder in results.folders.items():
         blocks += [Heading(name)] if len(results.folders) > 1 else []
         blocks.append(_provenance(folder.search))
+        storage = folder.search.get("storage", DEFAULT)
         versions = sorted(((folder.search.get("provenance") or {}).get("versions") or {}).items())
         if versions:
             blocks.append(Paragraph(", ".join(f"{package} {version}" for package, version in versions)))
         blocks.append(
             Paragraph(
                 "Look closer: learning curves and hyper-parameters in TensorBoard, the study in the Optuna "
-                "dashboard (the package optuna-dashboard is optional)."
+                "dashboard (pip install optuna-dashboard)."
             )
         )
         blocks.append(
-            Code(
-                f"tensorboard --logdir {shlex.quote(f'{folder.path}/tensorboard')}\n"
-                f"optuna-dashboard {shlex.quote(f'sqlite:///{folder.path}/study.db')}"
-            )
+            Code("\n".join([tensorboard_command(folder.path), dashboard_command(folder.path, storage)]))
         )
     places = [str(folder.path) for folder in results.folders.values()]
     again = shlex.join(["python", "-m", "reports", *places])

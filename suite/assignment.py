@@ -57,7 +57,7 @@ class Assignment:
 
     def attributes(self) -> dict[str, str]:
         """What the study keeps of it."""
-        return {ATTRIBUTE: json.dumps(asdict(self)), "model": self.model}
+        return {ATTRIBUTE: json.dumps(asdict(self)), "trial_id": self.trial_id, "model": self.model}
 
     @classmethod
     def read(cls, attributes: Mapping[str, Any]) -> "Assignment":

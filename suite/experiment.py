@@ -189,6 +189,7 @@ class Experiment:
                 "experiment": self.record["id"],
                 "target": target,
                 "space": self.space.digest[:8],
+                "unit": self.data.units[target],
                 "data": self.data.store.digest,
                 "split": self.data.splits[target].hash,
                 "epochs": self.space.budget.epochs,

@@ -13,7 +13,7 @@ known, so a search continues from its study alone: no state of Ray's is needed a
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -66,6 +66,7 @@ class TrialLedger:
         self._turns = Turns(space)
         if self._study.attributes.get("facts") != self.facts:
             self._study.set_attribute("facts", self.facts)
+            self._study.name_values(_value_names(space.objective, self.facts.get("unit")))
         self._losses: Counter[int] = Counter()
         self._unfinished = [trial.assignment for trial in self.trials() if trial.state == "running"]
         for assignment in self._unfinished:
@@ -254,3 +255,8 @@ class TrialLedger:
             front = self._study.pareto()
             rows = [row | {"pareto": row["number"] in front} for row in rows]
         return rows
+
+
+def _value_names(objectives: Sequence[str], unit: str | None) -> list[str]:
+    """What the values of a trial are, for those who look at the study; the error with its unit."""
+    return [f"{each} ({unit})" if unit and each == "val_mae" else each for each in objectives]

@@ -18,6 +18,7 @@ from rich.console import Console
 from suite.broken import SearchBroken, disk_fault
 from suite.command_line import DONE, FAILED, INTERRUPTED, WRONG_INPUT, OneLineParser
 from suite.interrupts import interruptible
+from suite.look_closer import dashboard_command, tensorboard_command
 from suite.ray_address import check_address
 from suite.storage_url import DEFAULT, check_storage, without_secrets
 
@@ -131,7 +132,7 @@ def _prepare(options: argparse.Namespace, space: "SearchSpace", console: Console
 def _carry_out(experiment: "Experiment", address: str | None, console: Console, errors: Console) -> int:
     """The stages and the report; what is missing in the end is said and makes the search a failed one."""
     from suite.display import watching
-    from suite.stages import NoUsableTrial, build_report, run_stages
+    from suite.stages import NoUsableTrial, build_report, run_stages, show_final_pictures
 
     for note in experiment.record["notes"]:
         _say(console, f"note: {note}")
@@ -144,20 +145,23 @@ def _carry_out(experiment: "Experiment", address: str | None, console: Console, 
         return FAILED
     experiment.update(status="failed" if missing else "finished", finished=None if missing else _now())
     page = build_report(experiment)
-    _show_results(experiment.folder, page, console)
+    show_final_pictures(experiment)
+    _show_results(experiment, page, console)
     for line in missing:
         _say(errors, f"missing: {line}")
     return FAILED if missing else DONE
 
 
-def _show_results(folder: Path, page: Path, console: Console) -> None:
+def _show_results(experiment: "Experiment", page: Path, console: Console) -> None:
     """The measured part of the table, and where to see more."""
     from suite.display import results_table
 
     console.print()
     console.print(results_table(page.with_name("mae_table.csv")))
     _say(console, f"Report:      {_shown(page)}")
-    _say(console, f"TensorBoard: tensorboard --logdir {shlex.quote(str(_shown(folder / 'tensorboard')))}")
+    run, storage = experiment.folder, experiment.record["storage"]
+    _say(console, f"TensorBoard: {tensorboard_command(run)}")
+    _say(console, f"Dashboard:   {dashboard_command(run, storage)}")
 
 
 def _mirror(options: argparse.Namespace, name: str) -> "Mirror | None":

@@ -13,11 +13,14 @@ from suite.final import FinalJob
 from suite.progress import Watcher
 from suite.ray_address import stay_on_loopback
 from suite.tasks import arrange_final_runs, final_jobs, forget_pauses, searched_domains, trial_task
-from suite.tensorboard_log import write_columns
+from suite.tensorboard_log import write_columns, write_pictures
 from suite.trial_task import TrialTask
 
 if TYPE_CHECKING:
     from suite.ray_driver.fractions import Fractions
+
+
+PICTURES = ("parity", "elements")  # of a final run, as reports.final_pictures names its files
 
 
 class ReportError(RuntimeError):
@@ -78,12 +81,29 @@ def build_report(experiment: Experiment) -> Path:
     run = os.path.relpath(experiment.folder)  # the page shows the path it was given
     if run.startswith(os.pardir):
         run = str(experiment.folder)
-    command = [sys.executable, "-m", "reports", run]
-    done = subprocess.run(command, capture_output=True, text=True)
+    _reports("reports", run)
+    return experiment.folder / "report" / "index.html"
+
+
+def show_final_pictures(experiment: Experiment) -> None:
+    """Have the pictures of the final runs drawn, and put them into TensorBoard beside their curves.
+
+    Raises:
+        ReportError: with what the command said.
+    """
+    _reports("reports.final_pictures", str(experiment.folder))
+    for job in final_jobs(experiment):
+        found = {title: job.folder / f"{title}.png" for title in PICTURES}
+        there = {title: path for title, path in found.items() if path.is_file()}
+        write_pictures(Path(job.task.tensorboard), there)
+
+
+def _reports(module: str, run: str) -> None:
+    """Run a command of the reports, a process of its own."""
+    done = subprocess.run([sys.executable, "-m", module, run], capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise ReportError(f"python -m reports {experiment.folder}: {said[-1] if said else 'no message'}")
-    return experiment.folder / "report" / "index.html"
+        raise ReportError(f"python -m {module} {run}: {said[-1] if said else 'no message'}")
 
 
 def _search(experiment: Experiment, target: str, watcher: Watcher, fractions: "Fractions") -> None:

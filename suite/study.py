@@ -2,12 +2,13 @@
 
 The study holds everything that a later session needs in attributes of a trial: `assignment`, `sampler`
 (what the sampler wants to know later on), `gpus`, and `result`, which is there when the trial has ended and
-includes its curve. Optuna's own fields (state, parameters, values, a tenth of the epochs as intermediate
-values) say the same for its dashboard and tools. They are not read again: they are many rows of a database
-for each trial, see `benchmarks.scale`.
+includes its curve. The attributes `trial_id`, `model` and `ended` and Optuna's own fields (state, parameters,
+values, a tenth of the epochs as intermediate values) say the same for its dashboard and tools. They are not
+read again: they are many rows of a database for each trial, see `benchmarks.scale`.
 """
 
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -67,6 +68,13 @@ class TrialStudy:
         """Keep something with the study; `value` is JSON."""
         self._storage.set_study_user_attr(self._study_id, key, value)
 
+    def name_values(self, names: Sequence[str]) -> None:
+        """What the values of the trials are, for those who look at the study."""
+        study = optuna.load_study(study_name=self.name, storage=self._storage)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names(list(names))
+
     def add(
         self,
         assignment: Assignment,
@@ -84,7 +92,7 @@ class TrialStudy:
         if attributes:
             known["sampler"] = attributes
         if state != "running":
-            known["result"] = _with_curve(record)
+            known |= {"result": _with_curve(record), "ended": record.result.get("ended", "")}
         last = record.curve.last
         template = create_trial(
             state=_STATES[state],
@@ -129,6 +137,7 @@ class TrialStudy:
         record = self.records[number]
         record.result = result
         self._storage.set_trial_user_attr(record.key, "result", _with_curve(record))
+        self._storage.set_trial_user_attr(record.key, "ended", result.get("ended", ""))
         if state != "failed" and (last := record.curve.last) and last[0] % self._shown_every:
             self._storage.set_trial_intermediate_value(record.key, *last)
         record.state = state

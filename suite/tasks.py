@@ -168,6 +168,7 @@ def _task(
         folder=str(experiment.folder / folder),
         cache=str(data.store.path.resolve() / "cache"),
         tensorboard=str(experiment.folder / "tensorboard" / log),
+        histograms=experiment.space.histograms,
         hparams=hparams,
         schedule=config.get("schedule", []),
     )

@@ -5,14 +5,22 @@ whichever trial it reads first; a search that mixes models therefore needs the u
 written there.
 """
 
+import hashlib
+import struct
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.tensorflow_stub import dtypes
+from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.plugins.hparams import summary_v2 as hp
+from tensorboard.plugins.image.metadata import create_summary_metadata
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.util import tensor_util
+from torch import nn
 from torch.utils.tensorboard import FileWriter
 
 from crystalformer.training.loop import EpochRecord
@@ -58,6 +66,14 @@ class TrialLog:
             summary = scalar_pb(tag, getattr(record, tag), description=description)
             self._writer.add_summary(summary, record.epoch)
 
+    def histograms(self, model: nn.Module, epoch: int) -> None:
+        """Write those of all weights, and of the gradients of the epoch's last step, after clipping."""
+        for name, parameter in model.named_parameters():
+            for group, values in (("weights", parameter), ("gradients", parameter.grad)):
+                if values is not None:
+                    numbers = values.detach().double().cpu().numpy()
+                    self._writer.add_summary(histogram_pb(f"{group}/{name}", numbers), epoch)
+
     def close(self) -> None:
         """Mark the row as ended and close the files."""
         if self._listed:
@@ -90,6 +106,28 @@ def write_columns(
     writer = FileWriter(str(folder))
     writer.add_summary(hp.hparams_config_pb(columns, metrics))
     writer.close()
+
+
+def write_pictures(folder: Path, pictures: Mapping[str, Path]) -> None:
+    """Show PNG files in the Images tab of a run; those that it shows already are not written again.
+
+    Args:
+        folder: the run's own folder below the TensorBoard folder.
+        pictures: title -> file.
+    """
+    for title, path in pictures.items():
+        data = path.read_bytes()
+        suffix = f".{title}-{hashlib.sha256(data).hexdigest()[:8]}"
+        if any(folder.glob(f"events.out.tfevents.*{suffix}")):
+            continue
+        width, height = struct.unpack(">II", data[16:24])  # of a PNG's first chunk
+        shown = [str(width).encode(), str(height).encode(), data]
+        content = tensor_util.make_tensor_proto(shown, dtype=dtypes.string)
+        meaning = create_summary_metadata(display_name=title, description="", converted_to_tensor=True)
+        summary = Summary(value=[Summary.Value(tag=title, tensor=content, metadata=meaning)])
+        writer = FileWriter(str(folder), filename_suffix=suffix)
+        writer.add_summary(summary)
+        writer.close()
 
 
 def _range(domain: Domain) -> hp.Domain:

@@ -84,6 +84,8 @@ class TrialRun:
         self.seconds += record.seconds + record.eval_seconds
         self._eval_seconds = min(self._eval_seconds, record.eval_seconds)
         self._log.epoch(record, self.task.unit)
+        if self.task.histograms:
+            self._log.histograms(self.trainer.model, record.epoch)
         if record.epoch == self.task.until:
             self._save(self.task.paused(record.epoch))
         else:

@@ -24,6 +24,7 @@ class TrialTask:
     cache: str  # graphs that trials share
     tensorboard: str  # event files of this run
     hparams: dict
+    histograms: bool = False  # in the event files, of weights and gradients
     schedule: list[dict] = field(default_factory=list)  # {"epoch": done before, name: its value from then on}
     until: int | None = None  # the epoch after which the run pauses
     source: str | None = None  # the paused state of a run that this one goes on from

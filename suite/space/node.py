@@ -18,8 +18,21 @@ from suite.space.scalars import Scalar, is_number, is_whole
 TRAIN_NAMES = tuple(field.name for field in fields(TrainConfig) if field.name != "epochs")
 
 BLOCKS: dict[str, tuple[str, ...]] = {
-    "": ("name", "data", "objective", "budget", "search", "resources", "train", "models", "final", "include"),
+    "": (
+        "name",
+        "data",
+        "objective",
+        "budget",
+        "search",
+        "resources",
+        "train",
+        "models",
+        "final",
+        "include",
+        "tensorboard",
+    ),
     "data": ("dataset", "target", "split", "subset", "unit", "max_rejected", "cell"),
+    "tensorboard": ("histograms",),
     "budget": ("trials", "epochs", "hours", "gpu_hours", "total_epochs"),
     "search": (
         "sampler",

@@ -69,9 +69,10 @@ class BudgetSpec:
 class SearchSpace:
     """A whole search, checked.
 
+    `histograms`: whether TensorBoard gets those of weights and gradients, every epoch of every run.
     `text` is the file as it was read and `overrides` what changed it. `content` is what is searched and
     `digest` identifies it: they do not depend on comments, the order of keys, the name, the unit, and on
-    what only decides how much is computed and where (trials, hours, concurrency, resources, rejected
+    what only decides how much is computed, shown and where (trials, hours, concurrency, resources, rejected
     crystals, the final training). `notes` are for the reader of the results.
     """
 
@@ -83,6 +84,7 @@ class SearchSpace:
     resources: ResourcesSpec
     models: Mapping[str, ModelSpace]
     final: FinalSpec
+    histograms: bool
     text: str
     overrides: tuple[str, ...]
     content: Mapping[str, Any]
@@ -162,6 +164,7 @@ def load_space(
         resources=resources,
         models=spaces,
         final=final,
+        histograms=_histograms(blocks.get("tensorboard", absent)),
         text=text,
         overrides=tuple(overrides),
         content=_content(blocks["data"], data, objective, budget, search, spaces),
@@ -184,6 +187,11 @@ def _budget(node: Node) -> BudgetSpec:
         gpu_hours=hours.get("gpu_hours"),
         total_epochs=given["total_epochs"].whole(at_least=1) if "total_epochs" in given else None,
     )
+
+
+def _histograms(node: Node) -> bool:
+    block = node.block("tensorboard")
+    return block["histograms"].truth() if "histograms" in block else False
 
 
 def _starting_trials(models: Mapping[str, ModelSpace]) -> int:

@@ -1,52 +1,41 @@
 """TensorBoard shows a search over several models: asked through its own HTTP interface."""
 
-import json
-import re
-import subprocess
+import io
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
+from browser import screenshot
+from matplotlib.image import imread
+from torch import nn
+from web_server import ask, free_port, serving
+
+from suite.tensorboard_log import TrialLog
 
 
 @pytest.fixture(scope="module")
-def address(finished: Path) -> Iterator[str]:
+def address(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A running TensorBoard over the finished search."""
+    port = free_port()
     command = [
         sys.executable, "-m", "tensorboard.main", "--logdir", str(finished / "runs/small/tensorboard"),
-        "--port", "0", "--load_fast=false", "--reload_interval=1",
+        "--port", str(port), "--load_fast=false", "--reload_interval=1",
     ]  # fmt: skip
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if found := re.search(r"http://(localhost|127\.0\.0\.1):(\d+)/", line):
-                break
-        else:
-            pytest.fail("TensorBoard did not say where it is")
-        address = f"http://127.0.0.1:{found.group(2)}"
+    with serving(command, port, tmp_path_factory.mktemp("tensorboard")) as address:
         _wait_until_loaded(address)
         yield address
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
-def ask(address: str, path: str, body: dict | None = None) -> dict:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{address}/{path}", data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as response:
-        return json.loads(response.read())
 
 
 def _wait_until_loaded(address: str) -> None:
-    for _ in range(100):
+    for _ in range(300):
         if len(ask(address, "data/plugin/scalars/tags")) >= 10:  # 6 trials, 4 final runs
             return
-        subprocess.run(["sleep", "0.2"], check=True)
+        time.sleep(0.2)
     pytest.fail("TensorBoard did not load the runs")
 
 
@@ -102,3 +91,51 @@ def test_one_hparams_table_over_all_trials_of_all_models(address: str, finished:
         assert group["hparams"][f"{row['model']}/lr"] == pytest.approx(row[f"{row['model']}/lr"])
         values = {value["name"]["tag"]: value["value"] for value in group["metricValues"]}
         assert values["val_mae"] == pytest.approx(row["val_mae"], rel=1e-5)
+
+
+def test_final_runs_have_their_pictures(address: str, finished: Path) -> None:
+    finals = sorted(path.parent.name for path in (finished / "runs/small/final").glob("*/parity.png"))
+    assert len(finals) == 4
+    shown = ask(address, "data/plugin/images/tags")
+    assert set(shown) == {f"final/{name}" for name in finals}
+    for name in finals:
+        assert set(shown[f"final/{name}"]) == {"parity", "elements"}
+        (sample,) = ask(address, f"data/plugin/images/images?run=final/{name}&tag=parity&sample=0")
+        where = f"{address}/data/plugin/images/individualImage?{sample['query']}"
+        with urllib.request.urlopen(where, timeout=30) as response:
+            data = response.read()
+        assert data == (finished / "runs/small/final" / name / "parity.png").read_bytes()
+        assert imread(io.BytesIO(data)).shape[:2] == (sample["height"], sample["width"])
+
+
+def test_there_are_no_histograms_unless_asked_for(address: str) -> None:
+    assert ask(address, "data/plugin/histograms/tags") == {}
+
+
+def test_histograms_hold_every_weight_and_gradient(tmp_path: Path) -> None:
+    model = nn.Linear(3, 2)
+    model(torch.ones(4, 3)).sum().backward()
+    log = TrialLog(tmp_path / "run", "run", {})
+    log.histograms(model, 1)
+    log.close()
+    port = free_port()
+    command = [
+        sys.executable, "-m", "tensorboard.main", "--logdir", str(tmp_path), "--port", str(port),
+        "--load_fast=false",
+    ]  # fmt: skip
+    with serving(command, port, tmp_path) as address:
+        for _ in range(300):
+            if tags := ask(address, "data/plugin/histograms/tags"):
+                break
+            time.sleep(0.2)
+        assert set(tags["run"]) == {"weights/weight", "weights/bias", "gradients/weight", "gradients/bias"}
+        ((_, step, bins),) = ask(address, "data/plugin/histograms/histograms?run=run&tag=gradients/bias")
+    assert step == 1
+    assert sum(count for _, _, count in bins) == 2
+    assert bins[0][0] <= 4.0 <= bins[-1][1]  # the sum over four crystals
+
+
+def test_the_hparams_page_in_a_browser(address: str, tmp_path: Path) -> None:
+    picture = imread(screenshot(f"{address}/#hparams", tmp_path / "shot.png", 1400))
+    assert picture.shape[1] == 1400
+    assert picture[..., :3].std() > 0.02
