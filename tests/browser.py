@@ -50,9 +50,13 @@ def run_in_page(page: Path, script: str, folder: Path, width: int = 1200, dark: 
     return found
 
 
-def screenshot(address: str | Path, path: Path, width: int, height: int = 900, dark: bool = False) -> Path:
-    """A picture of the page at an address, at least 500 pixels wide."""
-    chromium(address, path.parent, [f"--screenshot={path}", f"--window-size={width},{height}"], dark=dark)
+def screenshot(
+    address: str | Path, path: Path, width: int, height: int = 900, dark: bool = False, wait_ms: int = 0
+) -> Path:
+    """A picture of the page at an address, at least 500 pixels wide; `wait_ms`: for what it loads later."""
+    flags = [f"--screenshot={path}", f"--window-size={width},{height}"]
+    flags += [f"--virtual-time-budget={wait_ms}"] if wait_ms else []
+    chromium(address, path.parent, flags, dark=dark)
     return path
 
 

@@ -54,7 +54,7 @@ def test_the_dashboard_opens_the_study_with_useful_names(finished: Path, tmp_pat
         (study,) = ask(address, "api/studies")["study_summaries"]
         assert study["study_name"].startswith("small-log10_K_VRH-")
         detail = ask(address, f"api/studies/{study['study_id']}")
-    assert detail["metric_names"] == ["val_mae (log10(GPa))"]
+    assert detail["objective_names"] == ["val_mae (log10(GPa))"]
     about = {each["key"]: each["value"] for each in detail["user_attrs"]}
     assert "log10_K_VRH" in about["facts"]
     rows = pd.read_parquet(finished / "runs/small/trials.parquet").set_index("number")
