@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import lists, scale
+from benchmarks import lists, packing, scale
 
 
 def test_lists_are_measured_per_cpu_second(capsys):
@@ -22,3 +22,12 @@ def test_a_long_search_is_recorded_and_loaded():
     assert (result["trials"], result["epochs"]) == (120, 20)
     assert result["load_s"] > 0
     assert result["study_mb"] > 0
+
+
+def test_stacked_models_are_measured_against_the_same_models_apart(capsys):
+    packing.main(["--json", "--repeat", "1", "--pack", "2"])  # which also checks that they predict the same
+    result = json.loads(capsys.readouterr().out)
+    assert result["pack"] == 2
+    for part in ("cgcnn", "crystalformer"):
+        ratio = result[part]["plain_cpu_s"] / result[part]["stacked_cpu_s"]
+        assert result[part]["plain_to_stacked_cpu"] == pytest.approx(ratio, rel=0.05)

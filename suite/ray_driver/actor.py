@@ -9,7 +9,7 @@ from ray import tune
 
 from crystalformer.allocator import keep_freed_memory
 from crystalformer.training.loop import Diverged
-from crystalformer.training.memory import out_of_memory
+from crystalformer.training.memory import give_back, out_of_memory
 from crystalformer.training.ranks import LostRank
 from suite.broken import disk_fault
 from suite.ray_driver.share import claim, whereabouts
@@ -73,7 +73,7 @@ class TrialActor(tune.Trainable):
                 return {"broken": fault, "done": True}
             failure = self._reason(error)
         run = self._run
-        return {
+        result = {
             "failed": failure,
             # The configuration is to blame, which its sampler should know: too large, or it diverged.
             "infeasible": failure.startswith(_INFEASIBLE),
@@ -81,6 +81,8 @@ class TrialActor(tune.Trainable):
             "parameters": run.setup.parameters if run else None,
             "done": True,
         }
+        self._end()  # its memory and its other processes go now, not when the next trial comes
+        return result
 
     def cleanup(self) -> None:
         self._end()
@@ -127,3 +129,4 @@ class TrialActor(tune.Trainable):
         if self._run is not None:
             self._run.close()
             self._run = None
+            give_back(self._place.device)
