@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
+from crystalformer.sources.rejections import write_report
 from suite.earlier_trials import import_earlier_trials
 from suite.ledger import TrialLedger
 from suite.mirror import Mirror, MirrorError
@@ -30,6 +31,7 @@ from suite.storage_url import DEFAULT
 from suite.trial import read_curve
 from suite.trial_record import Curve
 
+REJECTED = "rejected.csv"
 _TABLE_EVERY_S = 2.0
 
 
@@ -126,6 +128,7 @@ class Experiment:
             # Until here, a search that is broken off is one whose space is still to change.
             experiment.update(status="running", finished=None)
             write_text(folder / "space.yaml", space.text)
+            write_report(folder / REJECTED, data.left_out())
             return experiment
         except (OSError, ValueError) as error:
             lock.release()

@@ -134,6 +134,7 @@ def _carry_out(experiment: "Experiment", address: str | None, console: Console, 
     from suite.display import watching
     from suite.stages import NoUsableTrial, build_report, run_stages, show_final_pictures
 
+    _say_left_out(experiment, console)
     for note in experiment.record["notes"]:
         _say(console, f"note: {note}")
     try:
@@ -150,6 +151,17 @@ def _carry_out(experiment: "Experiment", address: str | None, console: Console, 
     for line in missing:
         _say(errors, f"missing: {line}")
     return FAILED if missing else DONE
+
+
+def _say_left_out(experiment: "Experiment", console: Console) -> None:
+    """How many rows and values the search does without, by reason."""
+    from crystalformer.sources.rejections import summary
+
+    left_out = experiment.data.left_out()
+    if left_out:
+        _say(console, f"left out, all listed in {_shown(experiment.folder / 'rejected.csv')}:")
+        for line in summary(left_out):
+            _say(console, line)
 
 
 def _show_results(experiment: "Experiment", page: Path, console: Console) -> None:

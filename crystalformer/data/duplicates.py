@@ -34,7 +34,7 @@ class Duplicates:
 
 
 def duplicates(store: ArrayStore, train: Sequence[str], others: Sequence[str]) -> Duplicates:
-    """Which of `others` have a duplicate in `train`, both ids of crystals in the store.
+    """Which of `others` have a duplicate in `train`, both ids of crystals in the store; none is its own.
 
     Raises:
         ValueError: an id is not in the store.
@@ -49,6 +49,7 @@ def duplicates(store: ArrayStore, train: Sequence[str], others: Sequence[str]) -
     near, same = [], []
     for id_, row in zip(others, asked.tolist(), strict=True):
         alike = np.array(by_key.get(keys[row], []) if row in keys else [], dtype=np.int64)
+        alike = alike[alike != row]
         alike = alike[np.abs(volumes[alike] / volumes[row] - 1) <= VOLUME_TOLERANCE]
         if len(alike):
             near.append(id_)

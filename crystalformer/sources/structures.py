@@ -159,9 +159,10 @@ def _from_cif(text: str) -> Arrays:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # hints about rounding and missing fields, one per file
         parser: Any = CifParser.from_str(text)
-        _check_symbols(parser.as_dict())
+        data = parser.as_dict()
+        _check_symbols(data)
         # Blocks without atoms, such as data_global of journals, are no structures.
-        on_error = "ignore" if len(parser.as_dict()) > 1 else "raise"
+        on_error = "ignore" if len(data) > 1 else "raise"
         (structure,) = parser.parse_structures(primitive=False, on_error=on_error)
     if any("implicit hydrogens" in warning for warning in parser.warnings):
         raise StructureError(

@@ -1,4 +1,4 @@
-"""The data sets known by name: list them, say all of one, prepare it, verify it.
+"""The data sets known by name, and your own: list, say all of one, prepare, verify, audit.
 
 Examples:
   python -m suite.data list
@@ -6,6 +6,7 @@ Examples:
   python -m suite.data prepare jarvis-dft-3d-2021
   python -m suite.data prepare jarvis-dft-3d-2021 --from jdft_3d-8-18-2021.json.zip
   python -m suite.data verify jarvis-dft-3d-2021
+  python -m suite.data audit my.csv
 
 Exit codes: 0 done, 1 not to be had or damaged, 2 the input is wrong, 130 interrupted and resumable.
 """
@@ -108,6 +109,18 @@ def _verify(options: argparse.Namespace, console: Console, errors: Console) -> i
     return DONE
 
 
+def _audit(options: argparse.Namespace, console: Console, errors: Console) -> int:
+    from suite.data.audit import audit
+    from suite.data.audit_tables import page
+
+    found = audit(options.name, options.data, options.split, options.cell, options.sd)
+    if options.json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        console.print(page(found))
+    return DONE
+
+
 def _named(name: str) -> Dataset:
     if name not in DATASETS:
         close = get_close_matches(name, DATASETS, n=3, cutoff=0.4)
@@ -158,6 +171,18 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", parents=[shared], help="check the files and stores that are here")
     verify.add_argument("name", help="of the data set")
     verify.set_defaults(run=_verify)
+    audited = commands.add_parser("audit", parents=[shared, objects], help="what is in it, and may be wrong")
+    audited.add_argument("name", help="of the data set, or the path of your own")
+    audited.add_argument(
+        "--split",
+        metavar="RULE",
+        help="as data.split (default: published, labels of the table, or fractions)",
+    )
+    audited.add_argument("--cell", choices=CELLS, default=AS_GIVEN, help="which cell (default: %(default)s)")
+    audited.add_argument(
+        "--sd", type=float, default=5.0, help="an outlier is further from the mean (default: %(default)s)"
+    )
+    audited.set_defaults(run=_audit)
     return parser
 
 
