@@ -5,6 +5,7 @@ import random
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -150,22 +151,30 @@ def test_a_copy_has_weights_averages_and_optimiser_of_the_better_member(tmp_path
         assert curve["epoch"].tolist() == [1, 2, 3]  # nothing was trained again
 
 
-def test_following_the_schedule_from_the_beginning_gives_the_winner_again(undisturbed: Path) -> None:
+def test_following_a_schedule_from_the_beginning_gives_the_member_again(
+    undisturbed: Path, tmp_path: Path
+) -> None:
     """Bit for bit: so the final stage trains what won, and a lost state costs time alone."""
     frame = expected(undisturbed)
     with opened(undisturbed) as experiment:
-        (job,) = final_jobs(experiment)
-        winner = frame.loc[frame["val_mae"].idxmin()]
-        assert job.selected_from == {"trial_id": winner["trial_id"], "val_mae": winner["val_mae"]}
-        assert [change["epoch"] for change in job.task.schedule] == [
-            s["epoch"] for s in json.loads(winner["schedule"])[1:]
-        ]
-        assert job.task.source is None
-        run = TrialRun(job.task)
+        longest = max(frame.itertuples(), key=lambda row: len(json.loads(row.schedule)))
+        given = experiment.ledgers[TARGET].assignment(longest.number)
+        task = replace(
+            trial_task(experiment, TARGET, given), source=None, until=None, folder=str(tmp_path / "again")
+        )
+        assert [change["epoch"] for change in task.schedule] == [2, 4]
+        assert len({change["lr"] for change in task.schedule}) == 2
+        run = TrialRun(task)
         while not run.trainer.finished:
             record = run.step()
         run.close()
-        assert record.val_mae == winner["val_mae"]
+        assert record.val_mae == longest.val_mae
+
+        (job,) = final_jobs(experiment)
+        winner = frame.loc[frame["val_mae"].idxmin()]
+        assert job.selected_from == {"trial_id": winner["trial_id"], "val_mae": winner["val_mae"]}
+        assert job.task.schedule == json.loads(winner["config"]).get("schedule", [])
+        assert (job.task.source, job.task.until) == (None, None)
         assert any(
             "a result is a schedule, not a configuration" in note for note in experiment.record["notes"]
         )
