@@ -27,6 +27,8 @@ def split_of(data: DataSpec, converted: Conversion, target: str) -> Split:
     if published is None or published.bundle is not None:
         _check_missing(data, converted, target, ids)
     drawn = data.subset
+    if published is not None and rule.kind in ("official", "fold"):
+        return _published(published, store, target, rule, drawn)
     if drawn is not None:
         try:
             ids = subset(ids, drawn, rule.seed)
@@ -45,17 +47,28 @@ def split_of(data: DataSpec, converted: Conversion, target: str) -> Split:
         groups = group_names(store, rule.group)
         split = by_groups(ids, groups, rule.group, rule.val_groups, rule.test_groups, rule.seed)
     else:
-        assert published is not None  # the grammar allows these for data sets of the catalogue only
-        split = _published(published, store, target, rule).restricted(ids)
+        raise AssertionError(f"no split of the kind {rule.kind}")
+    return _drawn_of(split, drawn, rule)
+
+
+def _published(dataset: Dataset, store: ArrayStore, target: str, rule: SplitSpec, drawn: int | None) -> Split:
+    """The published split or fold, and of it so many crystals."""
+    if rule.fold is None:
+        split = official_split(dataset, store, target)
+    else:
+        split = fold_split(dataset, store, target, rule.fold, rule.val, rule.seed)
+    if drawn is None:
+        return split
+    try:
+        return _drawn_of(split.thinned(drawn, rule.seed), drawn, rule)
+    except ValueError as error:
+        raise ValueError(f"data.subset: {error}") from error
+
+
+def _drawn_of(split: Split, drawn: int | None, rule: SplitSpec) -> Split:
     if drawn is None:
         return split
     return replace(split, rule=f"{split.rule}, of {drawn} crystals drawn with seed {rule.seed}")
-
-
-def _published(dataset: Dataset, store: ArrayStore, target: str, rule: SplitSpec) -> Split:
-    if rule.fold is None:
-        return official_split(dataset, store, target)
-    return fold_split(dataset, store, target, rule.fold, rule.val, rule.seed)
 
 
 def _listed(data: DataSpec, converted: Conversion, ids: Sequence[str], rule: SplitSpec) -> Split:

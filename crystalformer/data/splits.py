@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Self
@@ -70,15 +70,22 @@ class Split:
             )
         return cls(**lists, rule=rule, hash=hashlib.sha256(to_json(lists)).hexdigest())
 
-    def restricted(self, ids: Collection[str]) -> "Split":
-        """The same split of these crystals only.
+    def thinned(self, count: int, seed: int) -> "Split":
+        """So many of its crystals, drawn at random; a smaller `count` draws a part of a larger one.
+
+        The drawing has an order of its own: `random.Random(seed)` may be what shuffled the split, and its
+        first ids would all be training ids.
 
         Raises:
-            ValueError: a list would be empty.
+            ValueError: it has fewer, or a list would be empty.
         """
-        wanted = set(ids)
+        ids = [*self.train, *self.val, *self.test]
+        if count > len(ids):
+            raise ValueError(f"expected at most {len(ids)}, got {count}: the split has {len(ids)} crystals")
+        random.Random(f"thinned {seed}").shuffle(ids)
+        drawn = set(ids[:count])
         train, val, test = (
-            [id_ for id_ in part if id_ in wanted] for part in (self.train, self.val, self.test)
+            [id_ for id_ in part if id_ in drawn] for part in (self.train, self.val, self.test)
         )
         return Split.of(train, val, test, self.rule)
 

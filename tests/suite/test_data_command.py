@@ -199,10 +199,23 @@ def test_the_official_splits_of_a_search(root: Path, folder: Path, space: Path) 
     assert moduli.train == ("mu-1/bulk", "mu-3/bulk")
     assert (moduli.val, moduli.test) == (("mu-2/bulk",), ("mu-4/bulk",))
     assert data.units == {"energy": "eV/atom", "log10_K": "log10(GPa)"}
-    drawn = prepare_data(load_space(space, ["data.subset=36", "data.target=energy"]), root).splits["energy"]
-    assert sum(drawn.counts.values()) == 36
-    for label in ("train", "val", "test"):
-        assert set(getattr(drawn, label)) <= set(getattr(energy, label))
+
+
+def test_a_subset_of_an_official_split(root: Path, folder: Path, space: Path) -> None:
+    """The seed of the split shuffled the official one, too; drawn by it, all would be training crystals."""
+    run(root, "prepare", "made-up", "--from", str(folder))
+    whole = prepare_data(load_space(space), root).splits["energy"]
+    smaller = None
+    for count in (20, 30, 40):
+        drawn = prepare_data(load_space(space, [f"data.subset={count}", "data.target=energy"]), root)
+        split = drawn.splits["energy"]
+        assert sum(split.counts.values()) == count
+        for label in ("train", "val", "test"):
+            assert set(getattr(split, label)) <= set(getattr(whole, label))
+            assert smaller is None or set(getattr(smaller, label)) <= set(getattr(split, label))
+        smaller = split
+    with pytest.raises(ValueError, match=r"data\.subset: split \(.*expected at least one crystal in"):
+        prepare_data(load_space(space, ["data.subset=3", "data.target=energy"]), root)
 
 
 @pytest.mark.parametrize(
