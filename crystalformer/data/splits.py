@@ -182,6 +182,9 @@ def labelled_ids(store: ArrayStore, target: str) -> tuple[str, ...]:
     if target not in store.targets:
         close = get_close_matches(target, store.targets, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
+        ignored = store.manifest["source"].get("ignored_columns", {})
+        if target in ignored:
+            hint = f"; that column was taken for text: {ignored[target]}"
         raise ValueError(
             f"target: expected one of {', '.join(store.targets) or '(none)'} (data set {store.name}), "
             f"got {target!r}{hint}"

@@ -13,6 +13,7 @@ import pytest
 from damaged_files import ARRAYS, ATOMS, CIF, EXTXYZ, POSCAR, csv_text
 
 from crystalformer.data.array_store import ArrayStore
+from crystalformer.data.splits import labelled_ids
 from crystalformer.sources.convert import convert
 from crystalformer.sources.records import DataError
 from crystalformer.sources.structure_lists import write_structures
@@ -209,3 +210,5 @@ def test_a_column_that_is_text_by_mistake_is_told(tmp_path: Path) -> None:
     )
     store = convert(tmp_path / "t.csv", tmp_path / "data").store
     assert store.manifest["source"]["ignored_columns"]["gap"] == "line 2 has '1,500'"
+    with pytest.raises(ValueError, match=r"got 'gap'; that column was taken for text: line 2 has '1,500'"):
+        labelled_ids(store, "gap")
