@@ -169,6 +169,8 @@ def test_the_published_configuration_comes_first_clipped_to_the_space(tmp_path: 
         "toy: published reach adaptive is not among the choices [1, 2]; 1 is tried first",
         "rival: published lr 0.01 is outside the searched range [0.0001, 0.002]; 0.002 is tried first",
         "rival: published loss mse is not among the choices [l1, smooth_l1]; l1 is tried first",
+        "toy: swa_epochs is searched, but asha stops trials before their last epochs, which are averaged: "
+        "compare val_mae with val_mae_raw of the same trial",
     )
 
 
