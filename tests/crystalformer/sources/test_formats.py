@@ -14,6 +14,7 @@ from damaged_files import ARRAYS, ATOMS, CIF, EXTXYZ, POSCAR, csv_text
 
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.splits import labelled_ids
+from crystalformer.sources.atoms import read_extxyz
 from crystalformer.sources.convert import convert
 from crystalformer.sources.records import DataError
 from crystalformer.sources.structure_lists import write_structures
@@ -212,3 +213,9 @@ def test_a_column_that_is_text_by_mistake_is_told(tmp_path: Path) -> None:
     assert store.manifest["source"]["ignored_columns"]["gap"] == "line 2 has '1,500'"
     with pytest.raises(ValueError, match=r"got 'gap'; that column was taken for text: line 2 has '1,500'"):
         labelled_ids(store, "gap")
+
+
+def test_columns_are_counted_before_memory_is_set_aside() -> None:
+    text = '1\nLattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:3333333333\nCu 0 0 0\n'
+    with pytest.raises(ValueError, match="at most 1000 numbers of a kind per atom, got 3333333333"):
+        read_extxyz(text)
