@@ -100,13 +100,15 @@ def test_the_table_has_interval_rmse_r2_and_mad_of_its_predictions(tmp_path: Pat
         assert float(row["mae_low"]) < float(row["mae"]) < float(row["mae_high"])
 
 
-def test_the_page_has_every_column_and_paper_those_that_fit(quickstart: Path) -> None:
+def test_page_and_markdown_have_every_column_and_paper_those_that_fit(quickstart: Path) -> None:
     page = (quickstart / "report" / "index.html").read_text(encoding="utf-8")
     markdown = (quickstart / "report" / "mae_table.md").read_text(encoding="utf-8")
+    paper = (quickstart / "report" / "mae_table.tex").read_text(encoding="utf-8")
     for name in ("95 % interval (test)", f"Test RMSE ({UNIT})", "Test R²"):
         assert name in page
-    assert "95 % interval (test)" in markdown
-    assert "RMSE" not in markdown
+        assert name in markdown
+    assert "interval" in paper
+    assert "RMSE" not in paper
     frame = build_table(load([quickstart]), published.load()).frame
     for row in frame[(frame["kind"] == "measured") & (frame["split"] == "test")].itertuples():
         text = between(row.mae_low, row.mae_high)

@@ -89,7 +89,8 @@ def test_a_table_that_is_no_table(tmp_path: Path, capfd: pytest.CaptureFixture[s
     small_space(tmp_path)
     (tmp_path / "small.jsonl").write_text("{not json\n")
     message = refused(tmp_path, capfd)
-    assert "small.jsonl" in message
+    for part in ("small: expected at least one readable crystal", "line 1"):
+        assert part in message
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
