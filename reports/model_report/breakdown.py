@@ -53,10 +53,11 @@ def _panel(axes: Axes, errors: TaskErrors, found: Sequence[GroupError], theme: T
         )  # fmt: skip
         if index == 0:
             tested = [each for each in mine if np.isfinite(each.low)]
-            ends = [(max(each.low, 0), each.high) for each in tested]
             axes.vlines(
-                [places[each.group] for each in tested], *zip(*ends, strict=True), color=colour, alpha=0.35,
-                linewidth=5, zorder=2,
+                [places[each.group] for each in tested],
+                [max(each.low, 0) for each in tested],
+                [each.high for each in tested],
+                color=colour, alpha=0.35, linewidth=5, zorder=2,
             )  # fmt: skip
     axes.set_xticks(range(len(groups)), [f"{group.name}\n({_size(group, found)})" for group in groups])
     axes.set_ylim(0, 1.15 * max(each.mae for each in found))  # an interval of few crystals may be far wider

@@ -172,7 +172,7 @@ MISTAKES = [
     (
         "search",
         "search: {scheduler: null}",
-        "4: search.scheduler: expected one of asha, hyperband, median, none, got nothing",
+        "4: search.scheduler: expected one of asha, hyperband, median, none, pbt, got nothing",
     ),
     (
         "search",
