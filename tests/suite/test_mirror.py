@@ -150,7 +150,8 @@ def test_a_search_goes_on_where_there_is_nothing_but_its_mirror(
 ) -> None:
     models = {"cgcnn": {"node_width": 8, "hidden_width": 16}}
     final = {"seeds": [0], "epochs": 2, "floors": False}
-    small_space(tmp_path, models=models, budget={"trials": 2, "epochs": 150}, final=final)
+    budget, search = {"trials": 2, "epochs": 150}, {"scheduler": "none", "concurrent": 2}
+    small_space(tmp_path, models=models, budget=budget, search=search, final=final)
     command = search_command(tmp_path, "--mirror", f"file://{tmp_path}/far")
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     curve = tmp_path / "runs/small/trials/t0001/curve.csv"

@@ -85,8 +85,9 @@ def workers_of(process: psutil.Process) -> list[psutil.Process]:
 
 
 SCRIPT = """
-import sys
+import signal, sys
 from crystalformer.sources.convert import convert
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have had it ignored
 print("begun", flush=True)
 convert(sys.argv[1], sys.argv[2], workers=2)
 """
