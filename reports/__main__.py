@@ -12,7 +12,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 the report could not be written, 2 the input is wrong. One line on standard
     error says why.
     """
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     if options.out is None and len(options.runs) > 1:
         return _fail("--out: expected a folder for the report of several runs, got none", 2)
     try:
@@ -28,7 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The command line that this command understands."""
     parser = argparse.ArgumentParser(
         prog="python -m reports",
         description="Build tables, figures and a page from run folders, and from nothing else.",

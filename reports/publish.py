@@ -32,7 +32,7 @@ WEIGHTS = "model.safetensors"
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done, 1 the folder could not be written, 2 the run is not fit or the input is wrong."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         publish(options.run, options.out, tuple(options.weights), options.unfinished, options.dirty)
     except ReportError as error:
@@ -44,7 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The command line that this command understands."""
     parser = argparse.ArgumentParser(
         prog="python -m reports.publish", description="Copy what is committed of a run folder."
     )

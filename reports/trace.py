@@ -20,12 +20,12 @@ MOST_SHOWN = 20  # cells that disagree
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 everything agrees, 1 something does not, 2 the input is wrong."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    command_line = parser()
+    options = command_line.parse_args(arguments)
     if options.all:
         return _all(options.runs, options.report or options.runs[0] / "report")
     if len(options.runs) > 1 or options.report is not None or not (options.model and options.target):
-        parser.error("expected one RUN with --model and --target, or --all for every table of a report")
+        command_line.error("expected one RUN with --model and --target, or --all for every table of a report")
     try:
         folder = read_run_folder(options.runs[0], believe=False)
         traced = select(folder, options.model, options.target, options.seed)
@@ -56,7 +56,8 @@ def _all(runs: list[Path], report: Path) -> int:
     return 1 if wrong else 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The command line that this command understands."""
     parser = argparse.ArgumentParser(
         prog="python -m reports.trace",
         description="Show where a measured error comes from, and compute it again from the predictions.",

@@ -27,11 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # In this process's place, so that signals and the terminal are the command's.
         command = [sys.executable, "-m", COMMANDS[given[0]].module, *given[1:]]
         os.execv(sys.executable, command)
-    options = _parser().parse_args(given)
+    options = parser().parse_args(given)
     if options.command == "completion":
         print(completion(options.shell), end="")
     else:
-        _parser().print_help()
+        parser().print_help()
     return 0
 
 
@@ -44,7 +44,7 @@ def completion(shell: str) -> str:
     for name, command in COMMANDS.items():
         # By name, since some commands lie above this package, which imports none of them.
         module = importlib.import_module(_entry(command.module))
-        theirs = module._parser()
+        theirs = module.parser()
         for action in theirs._actions:
             if action.type is Path:
                 action.complete = shtab.FILE
@@ -59,7 +59,8 @@ def _entry(module: str) -> str:
     return f"{module}.__main__" if package.submodule_search_locations else module
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The commands, each with what it does."""
     parser = OneLineParser(
         prog="python -m suite",
         description="Search hyper-parameters of models of crystals, and compare the models.",

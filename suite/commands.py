@@ -1,6 +1,6 @@
 """`COMMANDS`: every command of the suite, in the order in which a user meets them.
 
-Each is a module that runs by itself, `python -m <module>`, and whose `_parser()` knows its flags. Text only,
+Each is a module that runs by itself, `python -m <module>`, and whose `parser()` knows its flags. Text only,
 so that listing them is quick.
 """
 

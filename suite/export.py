@@ -22,7 +22,7 @@ FORMATS = ("model", "matbench", "jarvis")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         with interruptible():
             for path in _export(options):
@@ -86,7 +86,8 @@ def export_model(run: Path, model: str | None, out: Path, half: bool = False) ->
     return [out / name for name in names]
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The command line that this command understands."""
     description, _, examples = (__doc__ or "").partition("Examples:")
     parser = OneLineParser(
         prog="python -m suite.export",

@@ -116,14 +116,15 @@ MODELS: dict[str, ModelEntry] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the registry; returns the exit code."""
-    if _parser().parse_args(arguments).json:
+    if parser().parse_args(arguments).json:
         print(json.dumps(registry_rows(MODELS), indent=2, ensure_ascii=False))
     else:
         Console().print(registry_table(MODELS))
     return DONE
 
 
-def _parser() -> OneLineParser:
+def parser() -> OneLineParser:
+    """The command line that this command understands."""
     parser = OneLineParser(prog="python -m suite.models", description="Print the registry of models.")
     parser.add_argument("--json", action="store_true", help="as a list of objects instead of a table")
     return parser

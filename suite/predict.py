@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         with interruptible():
             return _list() if options.list else _run(options)
@@ -107,7 +107,8 @@ def _wrong(message: str) -> int:
     return WRONG_INPUT
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The command line that this command understands."""
     description, _, examples = (__doc__ or "").partition("Examples:")
     parser = OneLineParser(
         prog="python -m suite.predict",

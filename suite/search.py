@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     console, errors = Console(), Console(stderr=True)
     try:
         with interruptible():
@@ -208,7 +208,8 @@ def _overrides(options: argparse.Namespace) -> list[str]:
     return overrides
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The command line that this command understands."""
     parser = OneLineParser(prog="python -m suite.search", description=__doc__.split("\n\n")[0])
     parser.add_argument("--space", type=Path, required=True, metavar="FILE", help="the search space (YAML)")
     parser.add_argument(

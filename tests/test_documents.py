@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from crystalformer.data.catalog import DATASETS
-from reports.__main__ import _parser as reports_parser
-from reports.trace import _parser as trace_parser
+from reports.__main__ import parser as reports_parser
+from reports.trace import parser as trace_parser
 from suite.data.listing import markdown
-from suite.export import _parser as export_parser
+from suite.export import parser as export_parser
 from suite.models import MODELS, parameter_count
-from suite.predict import _parser as predict_parser
-from suite.search import _parser
+from suite.predict import parser as predict_parser
+from suite.search import parser as search_parser
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted(
@@ -39,7 +39,7 @@ def test_the_readme_names_every_flag_and_no_other() -> None:
     for line in lines:
         command = next(name for name in named if f"python -m {name}" in line or not name)
         named[command] |= set(re.findall(r"`?(--[a-z][a-z-]*)", line))
-    assert named[""] - {"--logdir"} == flags(_parser()) - {"--help"}
+    assert named[""] - {"--logdir"} == flags(search_parser()) - {"--help"}
     assert named["suite.predict "] == flags(predict_parser()) - {"--help"}
     assert named["suite.export "] == flags(export_parser()) - {"--help"}
     assert named["reports "] == flags(reports_parser()) - {"--help"}

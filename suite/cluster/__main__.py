@@ -17,7 +17,7 @@ WRONG_INPUT = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code."""
-    options = vars(_parser().parse_args(arguments))
+    options = vars(parser().parse_args(arguments))
     kind, out = options.pop("kind"), options.pop("out")
     try:
         if not Path(options["space"]).is_file():
@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The command line that this command understands."""
     parser = argparse.ArgumentParser(
         prog="python -m suite.cluster",
         description=__doc__,

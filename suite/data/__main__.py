@@ -28,7 +28,7 @@ from suite.interrupts import interruptible
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     console, errors = Console(), Console(stderr=True)
     try:
         with interruptible():
@@ -129,7 +129,8 @@ def _named(name: str) -> Dataset:
     return DATASETS[name]
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The command line that this command understands."""
     parser = OneLineParser(
         prog="python -m suite.data",
         description=__doc__,

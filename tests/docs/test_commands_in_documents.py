@@ -31,9 +31,7 @@ def check_module(module: str, arguments: list[str]) -> None:
         return
     if module in ("pytest", "venv", "pip"):
         return
-    importlib.import_module(_entry(module))._parser().parse_args(
-        arguments
-    )  # SystemExit where it does not fit
+    importlib.import_module(_entry(module)).parser().parse_args(arguments)  # SystemExit where it does not fit
 
 
 @pytest.mark.parametrize("command", SHOWN)

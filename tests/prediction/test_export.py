@@ -15,7 +15,7 @@ import suite
 from crystalformer.data.catalog import DATASETS
 from crystalformer.data.crystal import Crystal
 from crystalformer.sources.bundled import read_bundled
-from suite.export import _parser, main
+from suite.export import main, parser
 from suite.prediction.locate import PRETRAINED, pretrained
 from suite.prediction.saved import UnusableModel
 
@@ -189,4 +189,4 @@ def test_the_models_of_the_package_are_small_and_answer(name: str) -> None:
 
 
 def test_the_help_fits_a_screen() -> None:
-    assert len(_parser().format_help().splitlines()) <= 40
+    assert len(parser().format_help().splitlines()) <= 40

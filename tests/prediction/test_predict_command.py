@@ -12,7 +12,7 @@ from crystal_files import CSCL, EXTXYZ, LINE, POSCAR
 from trained_run import TARGET
 
 import suite
-from suite.predict import _parser, main
+from suite.predict import main, parser
 from suite.prediction.output import COLUMNS
 from suite.prediction.predictor import Predictor
 
@@ -173,6 +173,6 @@ def test_the_models_of_the_package_are_listed(capsys: pytest.CaptureFixture[str]
 
 
 def test_the_help_fits_a_screen_and_has_examples() -> None:
-    text = _parser().format_help()
+    text = parser().format_help()
     assert len(text.splitlines()) <= 40
     assert "python -m suite.predict mp-moduli" in text

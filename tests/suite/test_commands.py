@@ -62,7 +62,7 @@ def test_a_misspelt_command_is_one_line() -> None:
 def test_completion_knows_every_flag(shell: str) -> None:
     script = completion(shell)
     for command in COMMANDS.values():
-        parser = importlib.import_module(_entry(command.module))._parser()
+        parser = importlib.import_module(_entry(command.module)).parser()
         for flag in (flag for action in parser._actions for flag in action.option_strings):
             assert flag.lstrip("-") in script
 
