@@ -52,7 +52,7 @@ def _run(options: argparse.Namespace, console: Console, errors: Console) -> int:
             raise ValueError(
                 f"--runs: expected a folder, got {options.runs}; --mirror URL keeps a copy there"
             )
-        space = load_space(options.space, _overrides(options))
+        space = load_space(options.space, _overrides(options), only=_names(options.models))
         if options.dry_run:
             return _describe(options, space, console)
         data = _prepare(options, space, console)
@@ -208,6 +208,10 @@ def _overrides(options: argparse.Namespace) -> list[str]:
     return overrides
 
 
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line that this command understands."""
     parser = OneLineParser(prog="python -m suite.search", description=__doc__.split("\n\n")[0])
@@ -219,6 +223,7 @@ def parser() -> argparse.ArgumentParser:
         "--data", type=Path, default=Path("data"), metavar="DIR", help="prepared data sets (default: data)"
     )
     parser.add_argument("--name", help="name of the experiment, instead of the file's")
+    parser.add_argument("--models", metavar="A,B", default="", help="search these models of the file only")
     parser.add_argument("--trials", metavar="N", help="number of trials, instead of the file's")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="change the file; repeatable"

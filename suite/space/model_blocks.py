@@ -15,7 +15,7 @@ from suite.space.ablation_block import AblationBlock, read_ablation
 from suite.space.conditions import KEY, active_names, check_no_circle, read_condition
 from suite.space.domains import Choice, Constant, Domain
 from suite.space.model_space import ModelSpace, train_config
-from suite.space.node import TRAIN_NAMES, Node
+from suite.space.node import TRAIN_NAMES, Node, SpaceError, suggestion
 from suite.space.priors import KEYS as PRIOR_KEYS
 from suite.space.priors import read_prior, read_starts
 from suite.space.probes import trial_points
@@ -35,12 +35,14 @@ def read_models(
     entries: Mapping[str, "ModelEntry"],
     epochs: Collection[int],
     ablation: bool = False,
+    only: Collection[str] = (),
 ) -> tuple[dict[str, ModelSpace], list[str]]:
     """The checked `models` block, and notes on published values that the space does not allow.
 
     Instead of a mapping, `all` stands for every model of the registry, with nothing of its own searched.
     `train` is the block shared by all models; `epochs` are the lengths of run to be possible, the
-    search's first. In an `ablation` each block has a reference and factors.
+    search's first. In an `ablation` each block has a reference and factors. Of the models in the block,
+    those in `only` are read, or all where it is empty.
 
     Raises:
         SpaceError: an unknown model or parameter, or a value, range or combination the model refuses.
@@ -50,11 +52,16 @@ def read_models(
     blocks = everything if node.value == "all" else node.mapping()
     if not blocks:
         node.expected(f"at least one model of {', '.join(entries)}")
+    for key in only:
+        if key not in blocks:
+            raise SpaceError(f"--models {key}: no such model in {node.where}{suggestion(key, blocks)}")
     spaces: dict[str, ModelSpace] = {}
     notes: list[str] = []
     for key, block in blocks.items():
         if key not in entries:
             block.unknown("model", key, tuple(entries))
+        if only and key not in only:
+            continue
         parts = read_ablation(block) if ablation else None
         spaces[key] = _ModelReader(entries[key], block, shared, tuple(epochs), notes, parts).read()
     return spaces, notes

@@ -109,7 +109,10 @@ class SearchSpace:
 
 
 def load_space(
-    path: str | Path, overrides: Sequence[str] = (), models: "Mapping[str, ModelEntry] | None" = None
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    models: "Mapping[str, ModelEntry] | None" = None,
+    only: Sequence[str] = (),
 ) -> SearchSpace:
     """Read and check a search space.
 
@@ -117,6 +120,7 @@ def load_space(
         path: the YAML file.
         overrides: settings `key.path=value`, applied in order before anything is checked.
         models: the registry, by default `suite.models.MODELS`.
+        only: keys of the models of the file that are searched; empty: all of them.
 
     Raises:
         SpaceError: the file, an override or what they say is wrong; the message says where and what to do.
@@ -139,7 +143,7 @@ def load_space(
 
         models = MODELS
     ablation = search.sampler == "ablate"
-    spaces, notes = read_models(blocks["models"], blocks.get("train"), models, lengths, ablation)
+    spaces, notes = read_models(blocks["models"], blocks.get("train"), models, lengths, ablation, only)
     check_combination(search_node, search, objective, spaces)
     if budget.trials is None and not search.listed:
         blocks["budget"].fail(f"missing key 'trials'; required with the sampler {search.sampler}")

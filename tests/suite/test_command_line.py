@@ -7,6 +7,7 @@ import pytest
 from suite_fixtures import small_space, write_small_table
 
 from suite.search import main
+from suite.space.search_space import load_space
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -111,10 +112,23 @@ def test_dry_run_shows_the_search_and_starts_nothing(
     assert not (tmp_path / "runs").exists()
 
 
+def test_some_models_of_a_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What was read of a model does not depend on its neighbours in the file."""
+    path = ROOT / "search_spaces" / "quickstart.yaml"
+    alone = load_space(path, only=["cgcnn"])
+    assert dict(alone.models) == {"cgcnn": load_space(path).models["cgcnn"]}
+    arguments = ["--space", str(path), "--data", str(tmp_path), "--dry-run", "--models"]
+    assert main([*arguments, "cgcnn, crystalformer"]) == 0
+    capfd.readouterr()
+    assert main([*arguments, "cgcn"]) == 2
+    said = capfd.readouterr().err
+    assert "--models cgcn: no such model in" in said and "closest: cgcnn" in said
+
+
 @pytest.mark.parametrize("name", [path.name for path in (ROOT / "search_spaces").glob("*.yaml")])
 def test_the_shipped_spaces_are_right(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     arguments = ["--space", str(ROOT / "search_spaces" / name), "--data", str(tmp_path), "--dry-run"]
-    assert main(arguments) == 0
+    assert main([*arguments, "--set", "data.cell=as-given"]) == 0  # converting cells is not what is tested
     assert "crystals" in capfd.readouterr().out
 
 
