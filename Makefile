@@ -1,6 +1,7 @@
 # make search, make test: the two commands; both create .venv by themselves.
 PYTHON ?= python3
 SPACE ?= search_spaces/quickstart.yaml
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -13,8 +14,9 @@ ORACLES := .venv-oracles
 search: $(VENV)/.installed
 	$(BIN)/python -m suite.search --space $(SPACE)
 
+# A file of tests at a time goes to each of the JOBS processes, in the order in which the files are.
 test: $(VENV)/.installed-dev check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # The GPU kernel, on a GPU or interpreted on the CPU. Triton unpacks to 1 GB, so only this job has it; where
 # PyTorch brought its own, that one is used.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from built_once import built_once
 from suite_fixtures import small_space
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,8 +31,10 @@ def search_command() -> Callable[..., list[str]]:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, search_command: Callable[..., list[str]]) -> Path:
     """Folder of a finished small search: space.yaml, data/, runs/small/, output.txt."""
-    folder = tmp_path_factory.mktemp("finished")
-    done = subprocess.run(search_command(folder), cwd=ROOT, capture_output=True, text=True, timeout=280)
-    (folder / "output.txt").write_text(done.stdout + done.stderr)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder
+
+    def search(folder: Path) -> None:
+        done = subprocess.run(search_command(folder), cwd=ROOT, capture_output=True, text=True, timeout=280)
+        (folder / "output.txt").write_text(done.stdout + done.stderr)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return built_once(tmp_path_factory, "finished", search)

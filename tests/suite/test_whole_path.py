@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -242,16 +243,16 @@ def test_the_output_tells_table_report_and_tensorboard(finished: Path) -> None:
 
 
 def test_a_finished_search_rebuilds_its_report_and_runs_nothing(
-    finished: Path, search_command: Callable[..., list[str]]
+    finished: Path, tmp_path: Path, search_command: Callable[..., list[str]]
 ) -> None:
-    page = run_folder(finished) / "report" / "index.html"
-    before = trials_of(finished)
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    page = run_folder(tmp_path) / "report" / "index.html"
     page.write_text("old")
-    done = subprocess.run(search_command(finished), cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(search_command(tmp_path), cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "CGCNN" in page.read_text()
     assert "started" not in done.stdout
-    pd.testing.assert_frame_equal(trials_of(finished), before)
+    pd.testing.assert_frame_equal(trials_of(tmp_path), trials_of(finished))
 
 
 def _wait_for(condition: Callable[[], bool], process: subprocess.Popen, seconds: float = 150) -> None:
