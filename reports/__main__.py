@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from reports.build import build, build_ablation
+from reports.build import build, build_ablation, build_data_size
 from reports.run_folder import ReportError
 
 
@@ -18,6 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.ablation:
             out = build_ablation(options.runs, options.out or options.runs[0] / "ablation_report")
+        elif options.data_size:
+            out = build_data_size(options.runs, options.out or options.runs[0] / "data_size_report")
         else:
             out = build(options.runs, options.out or options.runs[0] / "report")
     except ReportError as error:
@@ -40,11 +42,18 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", metavar="DIR", type=Path, help="where the report goes (default: RUN/report, for one run)"
     )
-    parser.add_argument(
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument(
         "--ablation",
         action="store_true",
         help="the report of ablations alone: what each change of the reference did (default DIR: "
         "RUN/ablation_report)",
+    )
+    kind.add_argument(
+        "--data-size",
+        action="store_true",
+        help="the errors of several runs over the number of their training crystals, which they differ in "
+        "(data.train_crystals)",
     )
     return parser
 

@@ -12,6 +12,8 @@ from reports.ablation.page import ablation_page
 from reports.ablation.study import check_all_are_ablations
 from reports.answer import answers
 from reports.contents import contents
+from reports.data_size.curve import check_all_take_part, size_curves
+from reports.data_size.page import data_size_page
 from reports.html import page
 from reports.latex import latex_text
 from reports.load import load
@@ -21,7 +23,14 @@ from reports.run_folder import ReportError
 
 # A folder with one of these is an older report, perhaps without files that a reader took away, and may be
 # replaced; any other folder that holds something may not.
-REPORT_FILES = ("mae_table.csv", "mae_table.md", "mae_table.tex", "ablation.csv", "ablation.md")
+REPORT_FILES = (
+    "mae_table.csv",
+    "mae_table.md",
+    "mae_table.tex",
+    "ablation.csv",
+    "ablation.md",
+    "data_size.csv",
+)
 
 
 def build(runs: list[Path], out: Path) -> Path:
@@ -66,6 +75,18 @@ def build_ablation(runs: list[Path], out: Path) -> Path:
         return {"index.html": text} | files
 
     return _write(out.absolute(), texts)
+
+
+def build_data_size(runs: list[Path], out: Path) -> Path:
+    """Writes the errors of `runs` over the number of their training crystals into the folder `out`.
+
+    Files: index.html, data_size.{md,csv}, figures/*.png. Otherwise as `build`; also raises ReportError where
+    a run shares its target and test crystals with no run that was trained on another number of crystals.
+    """
+    _check_replaceable(out.absolute())
+    curves = size_curves(runs)
+    check_all_take_part(runs, curves)
+    return _write(out.absolute(), lambda figures: data_size_page(runs, curves, figures))
 
 
 def _write(out: Path, texts: Callable[[Path], dict[str, str]]) -> Path:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,9 +10,11 @@ import pandas as pd
 from reports import published
 from reports.ablation.study import is_ablation, studies_of
 from reports.ablation.words import finding
+from reports.data_size.curve import SizeCurve, grouped, size_curves
+from reports.data_size.tables import printed_curve
 from reports.load import Results, load
 from reports.mae_table import MaeTable, Task, build
-from reports.render import in_unit, markdown_words
+from reports.render import in_unit, markdown_table, markdown_words
 from reports.rounding import between, count, p_value, significant, with_sd
 from reports.run_folder import RunFolder, read_run_folder
 
@@ -44,7 +47,10 @@ def with_summary(text: str, folders: Sequence[Path], readme: Path) -> str:
 def summary(folders: Sequence[Path], base: Path) -> str:
     """The tables of all tasks, each of runs on the same crystals, and the ablations; links from `base`."""
     read = {path: read_run_folder(path) for path in folders}
-    parts = [_task(paths, task, base) for task, paths in _tasks(read).items()]
+    of_sizes = {path for by_size in grouped(read).values() for paths in by_size.values() for path in paths}
+    others = {path: folder for path, folder in read.items() if path not in of_sizes}
+    parts = [_task(paths, task, base) for task, paths in _tasks(others).items()]
+    parts += [_sizes(curve) for curve in size_curves(sorted(of_sizes))]
     ablations = [_ablation(path, folder, base) for path, folder in read.items() if is_ablation(folder)]
     if ablations:
         parts.append("Ablations:\n\n" + "".join(ablations))
@@ -81,6 +87,15 @@ def _task(paths: list[Path], key: Key, base: Path) -> str:
     lines = [header, "|---|---:|---:|---:|---:|---:|---:|---|"]
     lines += [_line(row, results, base) for row in rows.to_dict("records")]
     return "\n".join(lines) + f"\n\n{HOW_TO_READ}\n\n" + _commands(results)
+
+
+def _sizes(curve: SizeCurve) -> str:
+    """The errors of one target over the number of training crystals."""
+    table = printed_curve(curve)
+    rows = tuple(replace(row, run_ids=()) for row in table.rows)
+    lines = [f"    {command}" for command in curve.commands]
+    again = "\nEach number again:\n\n" + "\n".join(lines) + "\n" if lines else ""
+    return markdown_table(replace(table, rows=rows)) + again
 
 
 def _rows(table: MaeTable, task: Task, split: str) -> pd.DataFrame:

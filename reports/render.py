@@ -233,6 +233,7 @@ def is_numeric(table: PrintedTable, column: int) -> bool:
                 "MAD",
             ),
             *("Difference", "Relative", "95", "p ("),  # of an ablation
+            "Per doubling",  # of the error over the training crystals
         )
     )
 

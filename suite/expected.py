@@ -6,6 +6,7 @@ from pathlib import Path
 from crystalformer.data.catalog import DATASETS, Dataset
 from crystalformer.data.official import FOLDS
 from crystalformer.sources.convert import prepared
+from suite.space.data_block import DataSpec
 from suite.space.search_space import SearchSpace
 from suite.space.split_block import SplitSpec
 
@@ -26,11 +27,18 @@ def expected(space: SearchSpace, root: Path) -> Expected | None:
         return None
     if prepared(dataset.name, root, data.max_rejected, data.targets, data.cell) is not None:
         return None
-    counts = {target: _counts(dataset, target, rule, data.subset) for target, rule in data.split.items()}
+    counts = {target: _counts(dataset, target, rule, data) for target, rule in data.split.items()}
     return Expected(dataset.crystals, {target: known for target, known in counts.items() if known})
 
 
-def _counts(dataset: Dataset, target: str, rule: SplitSpec, subset: int | None) -> dict[str, int]:
+def _counts(dataset: Dataset, target: str, rule: SplitSpec, data: DataSpec) -> dict[str, int]:
+    counts = _whole_counts(dataset, target, rule, data.subset)
+    if counts and data.train_crystals is not None:
+        counts["train"] = min(counts["train"], data.train_crystals)
+    return counts
+
+
+def _whole_counts(dataset: Dataset, target: str, rule: SplitSpec, subset: int | None) -> dict[str, int]:
     crystals = dataset.crystals_with(target)
     if rule.kind == "fractions":
         drawn = crystals if subset is None else subset

@@ -49,7 +49,7 @@ class PreparedData:
             "atoms": int(self.store.offsets[-1]),
             "targets": self.units,
             "split": {
-                target: {"rule": split.rule, "hash": split.hash, **split.counts}
+                target: {"rule": split.rule, "hash": split.hash, "test_hash": split.test_hash, **split.counts}
                 for target, split in self.splits.items()
             },
             "target_stats": {target: self._statistics(target) for target in self.splits},

@@ -21,6 +21,16 @@ def split_of(data: DataSpec, converted: Conversion, target: str) -> Split:
         ValueError: the target lacks for more crystals than may be left out, or the rule does not fit the
         data.
     """
+    split = _whole_split(data, converted, target)
+    if data.train_crystals is None:
+        return split
+    try:
+        return split.fewer_train(data.train_crystals, data.split[target].seed)
+    except ValueError as error:
+        raise ValueError(f"data.train_crystals: {error}") from error
+
+
+def _whole_split(data: DataSpec, converted: Conversion, target: str) -> Split:
     rule, store = data.split[target], converted.store
     ids = labelled_ids(store, target)
     published = DATASETS.get(store.name) if isinstance(data.dataset, str) else None

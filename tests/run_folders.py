@@ -27,6 +27,8 @@ class RunFolderMaker:
     label: str = "Materials Project, elastic moduli (2015)"
     digest: str = "d1" * 32
     split_hash: str = "5a" * 32
+    test_hash: str = "7e" * 32
+    train: int = 400
     seeds: tuple[int, ...] = (0, 1, 2)
     val: int = 40
     test: int = 50
@@ -91,7 +93,8 @@ class RunFolderMaker:
         split = {
             "rule": "fractions 0.8/0.1/0.1, seed 123",
             "hash": self.split_hash,
-            "train": 400,
+            "test_hash": self.test_hash,
+            "train": self.train,
             "val": self.val,
             "test": self.test,
         }
@@ -109,8 +112,8 @@ class RunFolderMaker:
                 "name": self.dataset,
                 "label": self.label,
                 "digest": self.digest,
-                "crystals": 400 + self.val + self.test,
-                "atoms": 7 * (400 + self.val + self.test),
+                "crystals": self.train + self.val + self.test,
+                "atoms": 7 * (self.train + self.val + self.test),
                 "targets": self.targets,
                 "split": dict.fromkeys(self.targets, split),
                 "target_stats": dict.fromkeys(self.targets, stats),

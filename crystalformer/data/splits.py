@@ -89,6 +89,27 @@ class Split:
         )
         return Split.of(train, val, test, self.rule)
 
+    def fewer_train(self, count: int, seed: int) -> "Split":
+        """So many of its training crystals, drawn at random, and all others; a smaller `count` draws a part
+        of a larger one.
+
+        Raises:
+            ValueError: there are fewer.
+        """
+        if not 0 < count <= len(self.train):
+            raise ValueError(f"expected from 1 to the {len(self.train)} crystals of the split, got {count}")
+        shuffled = list(self.train)
+        random.Random(f"train {seed}").shuffle(shuffled)
+        drawn = set(shuffled[:count])
+        train = [id_ for id_ in self.train if id_ in drawn]
+        rule = f"{self.rule}, of training {count} crystals drawn with seed {seed}"
+        return Split.of(train, self.val, self.test, rule)
+
+    @property
+    def test_hash(self) -> str:
+        """SHA-256 of the test ids in order: splits that share it are tested on the same crystals."""
+        return hashlib.sha256(to_json(list(self.test))).hexdigest()
+
     @property
     def counts(self) -> dict[str, int]:
         """Number of crystals in each list."""

@@ -23,6 +23,7 @@ class DataSpec:
         max_rejected: how many crystals may be left out, for lacking a target or being unreadable.
         cell: which cell of each crystal is used.
         subset: so many crystals, drawn with the seed of the split, are divided by it; None: all.
+        train_crystals: so many of the training crystals, drawn likewise, are trained on; None: all.
     """
 
     dataset: str | Path
@@ -32,6 +33,7 @@ class DataSpec:
     max_rejected: int
     cell: str = AS_GIVEN
     subset: int | None = None
+    train_crystals: int | None = None
 
 
 def read_data(node: Node, folder: Path) -> DataSpec:
@@ -57,6 +59,7 @@ def read_data(node: Node, folder: Path) -> DataSpec:
         max_rejected=0 if rejected is None else rejected.whole(at_least=0),
         cell=block["cell"].one_of("cell", CELLS) if "cell" in block else AS_GIVEN,
         subset=_subset(block.get("subset"), dataset),
+        train_crystals=_train_crystals(block.get("train_crystals")),
     )
 
 
@@ -67,6 +70,10 @@ def _subset(node: Node | None, dataset: str | Path) -> int | None:
     if isinstance(dataset, str) and crystals > DATASETS[dataset].crystals:
         node.expected(f"at most the {DATASETS[dataset].crystals} crystals of {dataset}")
     return crystals
+
+
+def _train_crystals(node: Node | None) -> int | None:
+    return None if node is None or node.value is None else node.whole(at_least=1)
 
 
 def _dataset(node: Node, folder: Path) -> str | Path:

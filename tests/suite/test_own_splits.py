@@ -49,6 +49,32 @@ def test_listed_ids_without_a_crystal(tmp_path: Path) -> None:
     assert data.splits[TARGET].train == tuple(ids[10:])
 
 
+def test_fewer_training_crystals_and_the_same_test(tmp_path: Path) -> None:
+    """Each smaller training set is part of a larger one; nothing else of the split changes."""
+    for rule in (
+        {"train": 0.8, "val": 0.1, "test": 0.1, "seed": 5},
+        {"group": "prototype", "val": 0.1, "test": 0.1},
+    ):
+        whole = prepare_data(space_with(tmp_path, split=rule), tmp_path / "data").splits[TARGET]
+        larger: set[str] = set(whole.train)
+        for count in (20, 8, 2):
+            space = space_with(tmp_path, split=rule, train_crystals=count)
+            data = prepare_data(space, tmp_path / "data")
+            split = data.splits[TARGET]
+            assert len(split.train) == count
+            assert set(split.train) < larger
+            assert (split.val, split.test) == (whole.val, whole.test)
+            assert split.hash != whole.hash
+            assert data.summary()["split"][TARGET]["test_hash"] == whole.test_hash
+            larger = set(split.train)
+    with pytest.raises(
+        ValueError, match=r"data.train_crystals: expected from 1 to the \d+ crystals of the split"
+    ):
+        prepare_data(space_with(tmp_path, train_crystals=41), tmp_path / "data")
+    with pytest.raises(SpaceError, match=r"train_crystals: expected a whole number of at least 1"):
+        space_with(tmp_path, train_crystals=0)
+
+
 @pytest.mark.parametrize("kind", ["composition", "prototype", "element"])
 def test_whole_groups(tmp_path: Path, kind: str) -> None:
     space = space_with(tmp_path, split={"group": kind, "val": 0.2, "test": 0.2, "seed": 3})

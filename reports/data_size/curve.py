@@ -1,0 +1,158 @@
+"""From run folders to the errors of each model over the number of training crystals."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from reports import published
+from reports.ablation.study import is_ablation
+from reports.load import load
+from reports.mae_table import build
+from reports.run_folder import ReportError, RunFolder, read_run_folder
+
+Key = tuple[str, str, str, str]  # data set, digest, target, hash of the test crystals
+
+
+@dataclass(frozen=True)
+class SizeCurve:
+    """The errors of one target on the same test crystals after training on different numbers of crystals.
+
+    `points`: a row per model (or floor) and number, with the columns `train_crystals`, `experiment`, `model`,
+    `label`, `kind` (measured or floor), `mae` (mean over the seeds), `sd`, `mae_low`, `mae_high`, `n_seeds`,
+    `n_expected`, `params`, `run_ids`; models by their error at the largest number that they were trained on,
+    floors last. `commands`: those that give the runs again.
+    """
+
+    dataset: str
+    label: str
+    target: str
+    unit: str | None
+    test_crystals: int
+    points: pd.DataFrame
+    commands: tuple[str, ...]
+
+    @property
+    def sizes(self) -> list[int]:
+        """The numbers of training crystals, ascending."""
+        return sorted(set(self.points["train_crystals"]))
+
+    def of(self, label: str) -> pd.DataFrame:
+        """The points of one model or floor by number of training crystals."""
+        return self.points[self.points["label"] == label].sort_values("train_crystals")
+
+    @property
+    def labels(self) -> list[str]:
+        """Models and then floors, in the order of the rows."""
+        return list(dict.fromkeys(self.points["label"]))
+
+    def per_doubling(self, label: str) -> float:
+        """By what the error is multiplied when the training crystals are doubled: the slope of the
+        least-squares line through log(error) over log(number). NaN with one number, or an error of 0.
+        """
+        points = self.of(label)
+        if points["train_crystals"].nunique() < 2 or not (points["mae"] > 0).all():
+            return math.nan
+        slope, _ = np.polyfit(np.log(points["train_crystals"]), np.log(points["mae"]), 1)
+        return float(2.0**slope)
+
+
+def grouped(folders: dict[Path, RunFolder]) -> dict[Key, dict[int, list[Path]]]:
+    """Number of training crystals -> run folders, of each target and test set that was searched with several
+    numbers; ablations are no entries of a comparison.
+    """
+    found: dict[Key, dict[int, list[Path]]] = {}
+    for path, folder in folders.items():
+        dataset = folder.search["dataset"]
+        for target in folder.targets if folder.finals and not is_ablation(folder) else ():
+            split = dataset["split"][target]
+            if "test_hash" in split:
+                key = (dataset["name"], dataset["digest"], target, split["test_hash"])
+                found.setdefault(key, {}).setdefault(int(split["train"]), []).append(path)
+    return {key: by_size for key, by_size in found.items() if len(by_size) > 1}
+
+
+def size_curves(paths: Sequence[Path]) -> list[SizeCurve]:
+    """The curves of these run folders, none where no two of them differ in the number of training crystals.
+
+    Raises:
+        ReportError: a folder is unreadable, or a model has two errors at one number.
+    """
+    folders = {path: read_run_folder(path) for path in paths}
+    return [_curve(key, by_size, folders) for key, by_size in grouped(folders).items()]
+
+
+def check_all_take_part(paths: Sequence[Path], curves: Sequence[SizeCurve]) -> None:
+    """Raises ReportError unless each folder, by the name of its search, gave a point."""
+    used = {name for curve in curves for name in curve.points["experiment"]}
+    for path in paths:
+        name = read_run_folder(path).search["name"]
+        if name not in used:
+            raise ReportError(
+                f"{path}: expected a finished search of the same target and test crystals as another one, "
+                "with a different number of training crystals (data.train_crystals), got none such"
+            )
+
+
+def _curve(key: Key, by_size: dict[int, list[Path]], folders: dict[Path, RunFolder]) -> SizeCurve:
+    name, _, target, _ = key
+    literature = published.load()
+    tables = []
+    for size, paths in sorted(by_size.items()):
+        results = load(paths)
+        frame = build(results, literature).frame
+        rows = frame[
+            (frame["target"] == target) & (frame["split"] == "test") & (frame["kind"] != "published")
+        ]
+        labels = [_label(results.folders[row.experiment], row) for row in rows.itertuples()]
+        once = rows.assign(train_crystals=size, label=labels)
+        floors = once["kind"] == "floor"  # the same in each search
+        tables.append(pd.concat([once[~floors], once[floors].drop_duplicates("label")]))
+    points = pd.concat(tables, ignore_index=True)[COLUMNS]
+    if (twice := points.duplicated(["label", "train_crystals"])).any():
+        row = points[twice].iloc[0]
+        raise ReportError(
+            f"{row['experiment']}: expected one error of {row['label']} with {row['train_crystals']:,} "
+            f"training crystals, {target}, got two; leave one of the runs out"
+        )
+    first = folders[next(iter(by_size.values()))[0]].search["dataset"]
+    commands = [folders[path].search.get("command") for _, paths in sorted(by_size.items()) for path in paths]
+    return SizeCurve(
+        dataset=name,
+        label=str(first["label"]),
+        target=target,
+        unit=first["targets"].get(target) or None,
+        test_crystals=int(first["split"][target]["test"]),
+        points=_in_order(points),
+        commands=tuple(command for command in commands if command),
+    )
+
+
+COLUMNS = [
+    "train_crystals", "experiment", "model", "label", "kind", "mae", "sd", "mae_low", "mae_high", "n_seeds",
+    "n_expected", "params", "run_ids",
+]  # fmt: skip
+
+
+def _label(folder: RunFolder, row: object) -> str:
+    model, floor = row.model, row.kind == "floor"  # type: ignore[attr-defined]
+    entries = folder.floors if floor else folder.search["models"]
+    return f"{entries[model]['label']} (floor)" if floor else str(entries[model]["label"])
+
+
+def _in_order(points: pd.DataFrame) -> pd.DataFrame:
+    """Models by size reached, the largest first, then by the error there; floors behind."""
+    last = points.sort_values("train_crystals").groupby("label").last()
+    rank = {
+        label: place
+        for place, label in enumerate(
+            last.assign(floor=last["kind"] == "floor", reach=-last["train_crystals"])
+            .sort_values(["floor", "reach", "mae"], kind="stable")
+            .index
+        )
+    }
+    order = points.assign(rank=points["label"].map(rank)).sort_values(["rank", "train_crystals"])
+    return order.drop(columns="rank").reset_index(drop=True)

@@ -1,0 +1,80 @@
+"""The error against the number of training crystals, and runs that do not belong together."""
+
+import csv
+import math
+from pathlib import Path
+
+import pytest
+from run_folders import RunFolderMaker
+
+from reports.__main__ import main
+from reports.data_size.curve import size_curves
+from reports.data_size.tables import sentences
+from reports.readme import BEGIN, END
+from reports.tables import main as tables
+
+SMALL = {"val": 8, "test": 30, "seeds": (0, 1)}
+
+
+def runs(folder: Path, **errors: dict[int, float]) -> list[Path]:
+    """A run per model and number of training crystals; the predictions have roughly these errors."""
+    made = []
+    for model, by_size in errors.items():
+        for size, error in by_size.items():
+            name = f"{model}-{size}"
+            maker = RunFolderMaker(
+                errors={model: error}, name=name, train=size, split_hash=f"{size:064x}", **SMALL
+            )
+            made.append(maker.write(folder / name))
+    return made
+
+
+def test_points_and_slope_are_those_of_the_runs(tmp_path: Path) -> None:
+    made = runs(tmp_path, cgcnn={100: 0.4, 400: 0.2}, schnet={100: 0.3, 400: 0.27})
+    (curve,) = size_curves(made)
+    assert curve.sizes == [100, 400]
+    assert curve.labels == ["CGCNN", "SchNet"]  # by their error with the most crystals
+    for label in curve.labels:
+        first, last = (float(error) for error in curve.of(label)["mae"])
+        assert curve.per_doubling(label) == pytest.approx(math.sqrt(last / first))  # 4 times are 2 doublings
+    assert "with 400" in sentences(curve)[0]
+    assert sentences(curve)[0].startswith("CGCNN: from ")
+
+
+def test_page_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = runs(tmp_path, cgcnn={100: 0.4, 200: 0.3, 400: 0.2}, schnet={400: 0.25})
+    assert main([*map(str, made), "--data-size", "--out", str(tmp_path / "out")]) == 0
+    text = (tmp_path / "out" / "index.html").read_text()
+    assert "per doubling" in text
+    assert "not run" in text  # SchNet with fewer crystals
+    rows = list(csv.DictReader((tmp_path / "out" / "data_size.csv").open()))
+    assert [(row["label"], row["train_crystals"]) for row in rows] == [
+        ("CGCNN", "100"), ("CGCNN", "200"), ("CGCNN", "400"), ("SchNet", "400"),
+    ]  # fmt: skip
+    assert len(list((tmp_path / "out" / "figures").iterdir())) == 2  # light and dark
+    capsys.readouterr()
+
+
+def test_runs_that_do_not_belong_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = runs(tmp_path, cgcnn={100: 0.4, 400: 0.2})
+    other = RunFolderMaker(name="other", test_hash="00" * 32, train=50, **SMALL).write(tmp_path / "other")
+    out = ["--data-size", "--out", str(tmp_path / "out")]
+    assert main([*map(str, made), str(other), *out]) == 2
+    assert "other: expected a finished search of the same target and test crystals" in capsys.readouterr().err
+    twin = RunFolderMaker(
+        errors={"cgcnn": 0.3}, name="twin", train=400, split_hash=f"{400:064x}", **SMALL
+    ).write(tmp_path / "twin")
+    assert main([*map(str, made), str(twin), *out]) == 2
+    assert "expected one error of CGCNN with 400 training crystals" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_readme_has_a_table_of_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs(tmp_path / "results", cgcnn={100: 0.4, 400: 0.2})
+    (tmp_path / "README.md").write_text(f"{BEGIN}\n{END}\n")
+    monkeypatch.chdir(tmp_path)
+    assert tables([]) == 0
+    text = (tmp_path / "README.md").read_text()
+    assert "trained on 100" in text
+    assert text.count("python -m suite.search") == 2
+    assert tables(["--check"]) == 0
