@@ -10,8 +10,12 @@ from suite.space.search_space import load_space
 from suite.trial_task import TrialTask
 
 
-def task_of(root: Path, model: str, epochs: int = 4, **changes: object) -> TrialTask:
-    space = load_space(small_space(root), (f"budget.epochs={epochs}", f"final.epochs={epochs}"))
+def task_of(
+    root: Path, model: str, epochs: int = 4, overrides: tuple[str, ...] = (), **changes: object
+) -> TrialTask:
+    """`overrides` of the search space, `changes` of the task."""
+    lengths = (f"budget.epochs={epochs}", f"final.epochs={epochs}")
+    space = load_space(small_space(root), (*lengths, *overrides))
     data = prepare_data(space, root / "data")
     model_config, train_config = space.resolve(model, space.models[model].first)
     task = TrialTask(

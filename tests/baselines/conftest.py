@@ -5,18 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.crystal import Crystal
 from crystalformer.data.store_writer import write_store
 
 StoreOf = Callable[[Sequence[Crystal]], ArrayStore]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 @pytest.fixture

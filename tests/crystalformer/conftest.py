@@ -9,12 +9,6 @@ from crystalformer.data.image_batch import ImageBatches
 from crystalformer.data.store_writer import write_store
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """The machines that run these tests are shared; small tensors gain nothing from more threads."""
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def make_batch():
     """Builds a CrystalBatch from (numbers, Cartesian positions in Å, lattice rows in Å) of each crystal."""

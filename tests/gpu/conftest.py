@@ -20,12 +20,6 @@ def pytest_ignore_collect(collection_path):
     return None
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """The machines that run these tests are shared; small tensors gain nothing from more threads."""
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="session")
 def device():
     """Where the kernel runs."""

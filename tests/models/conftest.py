@@ -1,15 +1,9 @@
 """The crystals of the contract as a store, written once."""
 
 import pytest
-import torch
 from contract_crystals import contract_store
 
 from crystalformer.data.array_store import ArrayStore
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from suite_fixtures import small_space, write_small_table
+from suite_fixtures import write_small_table
+from trial_tasks import task_of
 
 from crystalformer.data.splits import load_split
 from suite.final import FinalJob, run_final
-from suite.prepare import prepare_data
 from suite.ray_driver.actor import TrialActor
 from suite.records import read_json
-from suite.space.search_space import load_space
 from suite.training_setup import NothingToTrainOn
 from suite.trial import TrialRun
 from suite.trial_task import TrialTask
@@ -33,27 +32,9 @@ def with_heavy_elements(path: Path, every: int = 4) -> Path:
     return path
 
 
-def task_of(root: Path, model: str = "cgcnn") -> TrialTask:
-    overrides = (SPLIT, "budget.epochs=2", "final.epochs=2", "models.crystalformer.elements=118")
-    space = load_space(small_space(root), overrides)
-    data = prepare_data(space, root / "data")
-    model_config, train_config = space.resolve(model, space.models[model].first)
-    return TrialTask(
-        run_id="run-1",
-        model=model,
-        model_config=asdict(model_config),
-        train_config=asdict(train_config),
-        recipe="common",
-        seed=1,
-        target="log10_K_VRH",
-        unit="log10(GPa)",
-        store=str(data.store.path),
-        split=data.splits["log10_K_VRH"].hash,
-        folder=str(root / f"final-{model}/.run-1"),
-        cache=str(root / "cache"),
-        tensorboard=str(root / "tensorboard" / model),
-        hparams={},
-    )
+def task_here(root: Path, model: str = "cgcnn") -> TrialTask:
+    overrides = (SPLIT, "models.crystalformer.elements=118")
+    return task_of(root, model, 2, overrides, run_id="run-1", folder=str(root / f"final-{model}/.run-1"))
 
 
 def heavy_ids(run: TrialRun) -> dict[str, set[str]]:
@@ -72,7 +53,7 @@ def heavy_ids(run: TrialRun) -> dict[str, set[str]]:
 
 def test_they_take_no_part_in_training_and_are_counted(tmp_path: Path) -> None:
     with_heavy_elements(tmp_path / "small.jsonl")
-    run = TrialRun(task_of(tmp_path))
+    run = TrialRun(task_here(tmp_path))
     heavy = heavy_ids(run)
     assert run.setup.missing == {"train": len(heavy["train"]), "val": len(heavy["val"])}
     used = {run.setup.store.ids[row] for row in (*run.setup.data.train, *run.setup.data.val)}
@@ -88,18 +69,18 @@ def test_they_take_no_part_in_training_and_are_counted(tmp_path: Path) -> None:
 def test_the_search_records_how_many_a_trial_was_without(tmp_path: Path) -> None:
     with_heavy_elements(tmp_path / "small.jsonl")
     actor = TrialActor(
-        {"task": asdict(task_of(tmp_path)), "cpu": 1, "gpu": 0, "processes": 1, "passes": None}
+        {"task": asdict(task_here(tmp_path)), "cpu": 1, "gpu": 0, "processes": 1, "passes": None}
     )
     result = actor.step()
     actor.cleanup()
-    run = TrialRun(task_of(tmp_path))
+    run = TrialRun(task_here(tmp_path))
     assert result["missing"] == sum(run.setup.missing.values()) > 0
     run.close()
 
 
 def test_a_final_run_predicts_the_others_and_says_why(tmp_path: Path) -> None:
     with_heavy_elements(tmp_path / "small.jsonl")
-    task = task_of(tmp_path)
+    task = task_here(tmp_path)
     run = TrialRun(task)
     heavy = heavy_ids(run)
     run.close()
@@ -120,7 +101,7 @@ def test_a_final_run_predicts_the_others_and_says_why(tmp_path: Path) -> None:
 
 def test_another_model_keeps_them(tmp_path: Path) -> None:
     with_heavy_elements(tmp_path / "small.jsonl")
-    run = TrialRun(task_of(tmp_path, "crystalformer"))
+    run = TrialRun(task_here(tmp_path, "crystalformer"))
     assert run.setup.missing == {"train": 0, "val": 0}
     run.step()
     run.close()
@@ -128,7 +109,7 @@ def test_another_model_keeps_them(tmp_path: Path) -> None:
 
 def test_a_model_that_can_represent_none_fails_with_one_message(tmp_path: Path) -> None:
     with_heavy_elements(tmp_path / "small.jsonl", every=1)
-    task = task_of(tmp_path)
+    task = task_here(tmp_path)
     message = f"train crystals: expected at least one that cgcnn can represent, got none of 20; .*{REASON}"
     with pytest.raises(NothingToTrainOn, match=message):
         TrialRun(task)
@@ -139,7 +120,7 @@ def test_a_model_that_can_represent_none_fails_with_one_message(tmp_path: Path) 
 
 def test_crystalformer_counts_elements_beyond_its_own(tmp_path: Path) -> None:
     with_heavy_elements(tmp_path / "small.jsonl")
-    task = task_of(tmp_path, "crystalformer")
+    task = task_here(tmp_path, "crystalformer")
     run = TrialRun(TrialTask(**{**asdict(task), "model_config": {**task.model_config, "elements": 98}}))
     assert len(run.setup.failures) == 10
     assert set(run.setup.failures.values()) == {
