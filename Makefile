@@ -9,7 +9,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 GPU := .venv-gpu
 ORACLES := .venv-oracles
 
-.PHONY: tables search test test-gpu test-oracles check docs clean chaos fuzz
+.PHONY: install tables search test test-gpu test-oracles check docs clean chaos fuzz
+
+install: $(VENV)/.installed
 
 search: $(VENV)/.installed
 	$(BIN)/python -m suite.search --space $(SPACE)

@@ -32,7 +32,8 @@ from crystalformer.data.targets import TargetScaler
 from crystalformer.training.config import TrainConfig
 from crystalformer.training.loop import Trainer, TrainingData
 from suite.costs import peak_memory_mb, reset_peak_memory, timed_predictions
-from suite.models import MODELS, parameter_count
+from suite.registry import MODELS
+from suite.registry_table import parameter_count
 
 CRYSTALS = 64
 SEED = 481  # gives 832 atoms, 13 per crystal; 2 to 48 of them

@@ -9,7 +9,7 @@ from benchmarks.models import model_store, model_trainer
 from benchmarks.step import training_step
 from crystalformer.model.config import CrystalformerConfig
 from crystalformer.model.crystalformer import Crystalformer
-from suite.models import MODELS
+from suite.registry import MODELS
 
 
 @pytest.mark.parametrize("part", ["whole", "without attention"])

@@ -1,49 +1,74 @@
-"""`python -m reports.trace RUN --model M --target T [--seed S]`: where a measured cell comes from.
+"""Show where a measured error comes from, and compute it again from the predictions.
 
-Prints the chain of the cell (see `chain` and `origin`), computes it again, and says *agrees* or shows both
-values of whatever does not. `python -m reports.trace RUN [RUN ...] --all` computes every measured cell of
-every table of a report again (see `recompute`).
+Of one cell of a run's table, or of all measured cells of all tables of a report (--all). Says that
+everything agrees, or shows both values of what does not.
+Exit codes: 0 everything agrees, 1 something does not, 2 the input is wrong, 130 interrupted.
+
+Examples:
+  python -m reports.trace runs/quickstart --model cgcnn --target log10_K_VRH
+  python -m reports.trace runs/quickstart --all
 """
 
 import argparse
 import sys
-from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from reports.chain import Link, Traced, measured_links
-from reports.origin import origin_links
-from reports.recompute.tables import recompute
-from reports.run_folder import ReportError, RunFolder, read_run_folder
+from suite.command_line import DONE, FAILED, INTERRUPTED, WRONG_INPUT, command_parser
+from suite.interrupts import interruptible
 
+if TYPE_CHECKING:
+    from reports.chain import Link
+
+USAGE = "RUN --model M --target T [--seed S]\nRUN... --all [--report DIR]"
 MOST_SHOWN = 20  # cells that disagree
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 everything agrees, 1 something does not, 2 the input is wrong."""
+    """Run the command line; returns the exit code."""
     command_line = parser()
     options = command_line.parse_args(arguments)
-    if options.all:
-        return _all(options.runs, options.report or options.runs[0] / "report")
-    if len(options.runs) > 1 or options.report is not None or not (options.model and options.target):
+    one_cell = len(options.runs) == 1 and options.report is None and options.model and options.target
+    if not (options.all or one_cell):
         command_line.error("expected one RUN with --model and --target, or --all for every table of a report")
     try:
-        folder = read_run_folder(options.runs[0], believe=False)
-        traced = select(folder, options.model, options.target, options.seed)
-        links = measured_links(traced) + origin_links(traced)
+        with interruptible():
+            return _trace(options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _trace(options: argparse.Namespace) -> int:
+    from reports.run_folder import ReportError
+
+    try:
+        if options.all:
+            return _all(options.runs, options.report or options.runs[0] / "report")
+        return _one(options)
     except ReportError as error:
         print(f"reports.trace: {error}", file=sys.stderr)
-        return 2
+        return WRONG_INPUT
+
+
+def _one(options: argparse.Namespace) -> int:
+    """The chain of one cell; the exit code."""
+    from reports.cell import select
+    from reports.chain import measured_links
+    from reports.origin import origin_links
+    from reports.run_folder import read_run_folder
+
+    folder = read_run_folder(options.runs[0], believe=False)
+    traced = select(folder, options.model, options.target, options.seed)
+    links = measured_links(traced) + origin_links(traced)
     print(text(links))
-    return 0 if all(check.agrees for link in links for check in link.checks) else 1
+    return DONE if all(check.agrees for link in links for check in link.checks) else FAILED
 
 
 def _all(runs: list[Path], report: Path) -> int:
-    """What `--all` does; the exit code."""
-    try:
-        tables = recompute(runs, report)
-    except ReportError as error:
-        print(f"reports.trace: {error}", file=sys.stderr)
-        return 2
+    """Every measured cell of a report; the exit code."""
+    from reports.recompute.tables import recompute
+
+    tables = recompute(runs, report)
     wrong = [check for table in tables for check in table.checks if not check.agrees]
     for table in tables:
         print(f"{table.name:<25}{table.rows:>7,} rows, {len(table.checks):,} cells computed again")
@@ -53,15 +78,12 @@ def _all(runs: list[Path], report: Path) -> int:
         print(f"and {len(wrong) - MOST_SHOWN:,} further cells")
     if not wrong:
         print("agrees")
-    return 1 if wrong else 0
+    return FAILED if wrong else DONE
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line that this command understands."""
-    parser = argparse.ArgumentParser(
-        prog="python -m reports.trace",
-        description="Show where a measured error comes from, and compute it again from the predictions.",
-    )
+    parser = command_parser("reports.trace", __doc__, USAGE)
     parser.add_argument(
         "runs", metavar="RUN", nargs="+", type=Path, help="a run folder, such as runs/quickstart"
     )
@@ -75,41 +97,7 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def select(folder: RunFolder, model: str, target: str, seed: int | None = None) -> Traced:
-    """The runs behind a cell: those of the configuration that validation chose, in order of their seeds.
-
-    Raises:
-        ReportError: the folder has no such model, target or seed; the message names the closest.
-    """
-    _known("--target", target, folder.targets)
-    _known("--model", model, (*folder.search["models"], *folder.floors))
-    finals = sorted(
-        (
-            final
-            for final in folder.finals
-            if (final.record["model"], final.record["target"], final.record["rank"]) == (model, target, 1)
-        ),
-        key=lambda final: int(final.record["seed"]),
-    )
-    if not finals:
-        raise ReportError(
-            f"{folder.path}: {model} has no complete final run for {target}, so no cell to trace"
-        )
-    if seed is not None:
-        seeds = [str(final.record["seed"]) for final in finals]
-        _known("--seed", str(seed), tuple(seeds))
-        finals = [finals[seeds.index(str(seed))]]
-    return Traced(folder, tuple(finals))
-
-
-def _known(option: str, value: str, names: tuple[str, ...]) -> None:
-    if value not in names:
-        close = get_close_matches(value, names, n=1, cutoff=0.5)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise ReportError(f"{option}: expected one of {', '.join(names)}, got {value!r}{hint}")
-
-
-def text(links: list[Link]) -> str:
+def text(links: "list[Link]") -> str:
     """The chain and its verdict, as printed."""
     lines = [
         f"{link.name if index == 0 else '':<17}{line}"

@@ -1,20 +1,18 @@
-"""`python -m suite`: lists the commands, runs one by its short name, or prints a shell's completion.
+"""Search hyper-parameters of models of crystals, compare them, predict; each command has a --help.
 
 Examples:
   python -m suite search --space search_spaces/quickstart.yaml
-  crystalformer-suite completion bash > ~/.local/share/bash-completion/completions/crystalformer-suite
+  crystalformer-suite completion bash >> ~/.bash_completion
 """
 
 import argparse
-import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from suite.command_line import OneLineParser
-from suite.commands import COMMANDS
+from suite.command_line import command_parser
+from suite.commands import COMMANDS, parser_of
 
 PROGRAM = "crystalformer-suite"
 SHELLS = ("bash", "zsh", "tcsh")
@@ -42,34 +40,22 @@ def completion(shell: str) -> str:
     parser = argparse.ArgumentParser(prog=PROGRAM)
     commands = parser.add_subparsers()
     for name, command in COMMANDS.items():
-        # By name, since some commands lie above this package, which imports none of them.
-        module = importlib.import_module(_entry(command.module))
-        theirs = module.parser()
+        theirs = parser_of(command.module)
         for action in theirs._actions:
             if action.type is Path:
-                action.complete = shtab.FILE
+                vars(action)["complete"] = shtab.FILE  # as shtab has it
         commands.add_parser(name, help=command.purpose, parents=[theirs], add_help=False)
     return shtab.complete(parser, shell)
 
 
-def _entry(module: str) -> str:
-    """The module that `python -m` runs: that of a package is its `__main__`."""
-    package = importlib.util.find_spec(module)
-    assert package is not None
-    return f"{module}.__main__" if package.submodule_search_locations else module
-
-
 def parser() -> argparse.ArgumentParser:
     """The commands, each with what it does."""
-    parser = OneLineParser(
-        prog="python -m suite",
-        description="Search hyper-parameters of models of crystals, and compare the models.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"Examples:{__doc__.partition('Examples:')[2]}",
+    parser = command_parser("suite", __doc__, "COMMAND ...")
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", title="commands", prog="python -m suite"
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, command in COMMANDS.items():
-        commands.add_parser(name, help=f"{command.purpose} (python -m {command.module})", add_help=False)
+        commands.add_parser(name, help=command.purpose, add_help=False)
     scripts = commands.add_parser("completion", help="print the completion script of a shell")
     scripts.add_argument("shell", choices=SHELLS)
     return parser

@@ -4,6 +4,9 @@ Each is a module that runs by itself, `python -m <module>`, and whose `parser()`
 so that listing them is quick.
 """
 
+import argparse
+import importlib
+import importlib.util
 from dataclasses import dataclass
 
 
@@ -25,3 +28,14 @@ COMMANDS: dict[str, Command] = {
     "trace": Command("reports.trace", "show where an error of a table comes from, and recompute it"),
     "cluster": Command("suite.cluster", "write what starts a search on SLURM, Kubernetes or by SSH"),
 }
+
+
+def parser_of(module: str) -> argparse.ArgumentParser:
+    """The parser of what `python -m <module>` runs; that of a package is its `__main__`.
+
+    It is imported by name, since some commands lie above this package, which imports none of them.
+    """
+    found = importlib.util.find_spec(module)
+    assert found is not None, module
+    name = f"{module}.__main__" if found.submodule_search_locations else module
+    return importlib.import_module(name).parser()

@@ -5,7 +5,7 @@ Exit codes: 0 done, 2 the input is wrong.
 Examples:
   python -m suite.export runs/quickstart --model cgcnn --out my-model
   python -m suite.predict my-model my.cif
-  python -m suite.export runs/fold-0 ... runs/fold-4 --format matbench --out submission
+  python -m suite.export runs/fold-[0-4] --format matbench --out submission
   python -m suite.export runs/quickstart --format jarvis --out submission
 """
 
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from suite.command_line import DONE, INTERRUPTED, WRONG_INPUT, OneLineParser
+from suite.command_line import DONE, INTERRUPTED, WRONG_INPUT, command_parser
 from suite.interrupts import interruptible
 
 FORMATS = ("model", "matbench", "jarvis")
@@ -88,17 +88,13 @@ def export_model(run: Path, model: str | None, out: Path, half: bool = False) ->
 
 def parser() -> argparse.ArgumentParser:
     """The command line that this command understands."""
-    description, _, examples = (__doc__ or "").partition("Examples:")
-    parser = OneLineParser(
-        prog="python -m suite.export",
-        description=description,
-        epilog=f"Examples:{examples}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("suite.export", __doc__, "RUN... --out DIR [options]")
     parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="a finished run (runs/<name>)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--model", metavar="M", help="model of the run (default: the best on validation)")
-    parser.add_argument("--format", choices=FORMATS, default="model", help="what to write (default: model)")
+    parser.add_argument(
+        "--format", metavar="F", choices=FORMATS, default="model", help="model (default), matbench or jarvis"
+    )
     parser.add_argument("--half", action="store_true", help="store weights as float16, in half the space")
     parser.add_argument("--target", metavar="T", help="for a leaderboard: which target of the run")
     parser.add_argument(

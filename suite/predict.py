@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from suite.command_line import DONE, FAILED, INTERRUPTED, WRONG_INPUT, OneLineParser
+from suite.command_line import DONE, FAILED, INTERRUPTED, WRONG_INPUT, command_parser
 from suite.interrupts import interruptible
 
 if TYPE_CHECKING:
@@ -109,14 +109,7 @@ def _wrong(message: str) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line that this command understands."""
-    description, _, examples = (__doc__ or "").partition("Examples:")
-    parser = OneLineParser(
-        prog="python -m suite.predict",
-        usage="%(prog)s MODEL FILE... [--csv OUT] [--model M]\n       %(prog)s --list",
-        description=description,
-        epilog=f"Examples:{examples}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("suite.predict", __doc__, "MODEL FILE... [--csv OUT] [--model M]\n--list")
     parser.add_argument(
         "run", metavar="MODEL", nargs="?", help="a run (runs/<name>), an exported folder or a name of --list"
     )

@@ -59,5 +59,16 @@ def registry_table(models: Mapping[str, ModelEntry]) -> Table:
     return table
 
 
+def registry_markdown(models: Mapping[str, ModelEntry]) -> str:
+    """The table of docs/models.md."""
+    lines = ["| model | parameters | graph | paper |", "|---|---:|---|---|"]
+    for row in registry_rows(models):
+        variants = "".join(f"; {other['name']}: {other['parameters']:,}" for other in row["variants"])
+        lines.append(
+            f"| `{row['name']}` | {row['parameters']:,}{variants} | {row['graph']} | {row['paper']} |"
+        )
+    return "\n".join(lines)
+
+
 def _cells(name: str, row: Mapping[str, Any]) -> list[Text]:
     return [Text(name), *(Text(f"{row[count]:,}") for count in ("parameters", "published_parameters"))]

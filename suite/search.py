@@ -1,7 +1,10 @@
-"""Search, compare, report: `python -m suite.search --space search_spaces/mp.yaml`.
-
+"""Search hyper-parameters, train the best of each model again, and report.
 The same command again continues an unfinished experiment and rebuilds the report of a finished one.
 Exit codes: 0 done, 1 failed and resumable, 2 the input is wrong, 130 interrupted and resumable.
+
+Examples:
+  python -m suite.search --space search_spaces/quickstart.yaml
+  python -m suite.search --space search_spaces/mp.yaml --dry-run --set budget.epochs=100
 """
 
 import argparse
@@ -16,7 +19,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from suite.broken import SearchBroken, disk_fault
-from suite.command_line import DONE, FAILED, INTERRUPTED, WRONG_INPUT, OneLineParser
+from suite.command_line import DONE, FAILED, INTERRUPTED, WRONG_INPUT, command_parser
 from suite.interrupts import interruptible
 from suite.look_closer import dashboard_command, tensorboard_command
 from suite.ray_address import check_address
@@ -214,7 +217,7 @@ def _names(text: str) -> list[str]:
 
 def parser() -> argparse.ArgumentParser:
     """The command line that this command understands."""
-    parser = OneLineParser(prog="python -m suite.search", description=__doc__.split("\n\n")[0])
+    parser = command_parser("suite.search", __doc__, "--space FILE [options]")
     parser.add_argument("--space", type=Path, required=True, metavar="FILE", help="the search space (YAML)")
     parser.add_argument(
         "--runs", type=Path, default=Path("runs"), metavar="DIR", help="results (default: runs)"
@@ -222,7 +225,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", type=Path, default=Path("data"), metavar="DIR", help="prepared data sets (default: data)"
     )
-    parser.add_argument("--name", help="name of the experiment, instead of the file's")
+    parser.add_argument("--name", metavar="N", help="name of the experiment, instead of the file's")
     parser.add_argument("--models", metavar="A,B", default="", help="search these models of the file only")
     parser.add_argument("--trials", metavar="N", help="number of trials, instead of the file's")
     parser.add_argument(
@@ -233,12 +236,10 @@ def parser() -> argparse.ArgumentParser:
         "--fresh", action="store_true", help="put an experiment of this name aside and begin anew"
     )
     parser.add_argument(
-        "--storage", default=DEFAULT, metavar="URL", help="where the study lies (default: %(default)s)"
+        "--storage", default=DEFAULT, metavar="URL", help="where the study lies (default: sqlite:///study.db)"
     )
-    parser.add_argument(
-        "--mirror", metavar="URL", help="keep a copy on another file system, such as s3://bucket/searches"
-    )
-    parser.add_argument("--address", help="join a running Ray cluster instead of using this machine alone")
+    parser.add_argument("--mirror", metavar="URL", help="keep a copy elsewhere, such as s3://bucket/searches")
+    parser.add_argument("--address", metavar="HOST:PORT", help="join a running Ray cluster")
     return parser
 
 

@@ -69,7 +69,7 @@ def difference(where: str, before: Any, now: Any) -> str:
 def facts(space: SearchSpace, data: PreparedData, command: str) -> dict:
     """What `search.json` says of a search before it runs."""
     from suite.floors import FLOORS, floor_seeds
-    from suite.models import MODELS
+    from suite.registry import MODELS
 
     notes = list(space.notes)
     notes += [

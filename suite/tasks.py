@@ -12,8 +12,8 @@ from suite.assignment import Assignment, Stretch
 from suite.experiment import Experiment
 from suite.final import FinalJob, run_id
 from suite.floors import FLOORS, FloorJob, floor_seeds
-from suite.models import MODELS
 from suite.records import write_json
+from suite.registry import MODELS
 from suite.space.domains import Domain
 from suite.space.search_space import SearchSpace
 from suite.tensorboard_log import hparam_cells

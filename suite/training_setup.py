@@ -16,7 +16,8 @@ from crystalformer.training.checkpoint import CheckpointError, checkpoint_epoch,
 from crystalformer.training.config import TrainConfig
 from crystalformer.training.loop import EpochRecord, Trainer, TrainingData
 from crystalformer.training.ranks import Ranks
-from suite.models import MODELS, parameter_count
+from suite.registry import MODELS
+from suite.registry_table import parameter_count
 from suite.trial_task import TrialTask
 
 log = logging.getLogger(__name__)

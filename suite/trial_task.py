@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from suite.models import MODELS
+from suite.registry import MODELS
 
 
 @dataclass(frozen=True)

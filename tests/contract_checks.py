@@ -22,7 +22,7 @@ from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.batch import CrystalBatch
 from crystalformer.entry import ModelEntry
 from crystalformer.training.config import TrainConfig
-from suite.models import parameter_count
+from suite.registry_table import parameter_count
 
 TOLERANCE = 3e-5  # of two ways to write a crystal, in units of the spread of predictions
 STEPS = 300  # of AdamW, within which eight crystals are learnt

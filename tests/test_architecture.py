@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crystalformer.training.config import TrainConfig
-from suite.models import MODELS
+from suite.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("crystalformer", "baselines", "suite", "reports")
@@ -30,7 +30,7 @@ def loaded_modules(statement: str) -> set[str]:
         ("suite.trial", {"ray", "optuna", "pymatgen"}),
         ("suite.final", {"ray", "optuna", "pymatgen"}),
         ("suite.floors", {"ray", "optuna", "pymatgen", "sklearn"}),
-        ("suite.models", {"ray", "optuna", "pymatgen", "pandas", "sklearn"}),
+        ("suite.registry", {"ray", "optuna", "pymatgen", "pandas", "sklearn"}),
         ("suite.search", {"ray", "torch", "optuna", "pymatgen", "pandas"}),
         ("suite", {"ray", "torch", "optuna", "pymatgen", "pandas", "numpy"}),
         ("suite.predict", {"ray", "torch", "optuna", "pymatgen", "pandas", "numpy"}),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.models import main, model_store, model_trainer
-from suite.models import MODELS
+from suite.registry import MODELS
 
 
 def test_the_batch_is_64_crystals_of_13_atoms_that_every_model_represents(tmp_path: Path) -> None:

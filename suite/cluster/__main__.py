@@ -1,8 +1,9 @@
-"""Write what starts a search on a cluster.
+"""Write what starts a search on a cluster; docs/cluster.md says what to do with it.
+Exit codes: 0 done, 2 the input is wrong.
 
 Examples:
-  python -m suite.cluster slurm --space search_spaces/mp_formation.yaml --nodes 4 --gpus 8 > search.sh
-  python -m suite.cluster kuberay --space search_spaces/mp_formation.yaml --nodes 4 --gpus 1 --out job.yaml
+  python -m suite.cluster slurm --space search_spaces/mp.yaml --nodes 4 --gpus 8 > search.sh
+  python -m suite.cluster kuberay --space search_spaces/mp.yaml --nodes 4 --gpus 1 --out job.yaml
 """
 
 import argparse
@@ -11,8 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from suite.cluster.launch import TEMPLATES, Launch, launch_file
-
-WRONG_INPUT = 2
+from suite.command_line import DONE, WRONG_INPUT, command_parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,27 +30,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return WRONG_INPUT
     if out is None:
         print(text, end="")
-    return 0
+    return DONE
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line that this command understands."""
-    parser = argparse.ArgumentParser(
-        prog="python -m suite.cluster",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("kind", choices=tuple(TEMPLATES), help="what runs the cluster")
-    parser.add_argument("--space", required=True, help="the search space, as the nodes know it")
-    parser.add_argument("--nodes", type=int, required=True, help="how many, the head included")
-    parser.add_argument("--gpus", type=int, default=Launch.gpus, help="of each node (default: %(default)s)")
-    parser.add_argument("--cpus", type=int, default=Launch.cpus, help="of each node (default: %(default)s)")
-    parser.add_argument("--hours", type=float, default=Launch.hours, help="time limit (default: %(default)s)")
-    parser.add_argument("--runs", default=Launch.runs, help="results, shared by all (default: %(default)s)")
-    parser.add_argument("--data", default=Launch.data, help="data sets, likewise (default: %(default)s)")
-    parser.add_argument("--image", default=Launch.image, help="container image (default: %(default)s)")
-    parser.add_argument("--claim", default=Launch.claim, help="claim behind both (default: %(default)s)")
-    parser.add_argument("--out", type=Path, help="file to write; else it is printed")
+    parser = command_parser("suite.cluster", __doc__, "KIND --space FILE --nodes N [options]")
+    parser.add_argument("kind", metavar="KIND", choices=tuple(TEMPLATES), help=" or ".join(TEMPLATES))
+    parser.add_argument("--space", metavar="FILE", required=True, help="the search space; the nodes know it")
+    parser.add_argument("--nodes", metavar="N", type=int, required=True, help="how many, the head included")
+    for name, metavar, kind, purpose in (
+        ("gpus", "N", int, "of each node"),
+        ("cpus", "N", int, "of each node"),
+        ("hours", "H", float, "time limit"),
+        ("runs", "DIR", str, "results, shared by all"),
+        ("data", "DIR", str, "data sets, likewise"),
+        ("image", "NAME", str, "container image"),
+        ("claim", "NAME", str, "claim behind both"),
+    ):
+        default = getattr(Launch, name)
+        parser.add_argument(
+            f"--{name}", metavar=metavar, type=kind, default=default, help=f"{purpose} (default: {default})"
+        )
+    parser.add_argument("--out", metavar="FILE", type=Path, help="file to write; else it is printed")
     return parser
 
 

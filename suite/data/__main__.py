@@ -1,14 +1,12 @@
 """The data sets known by name, and your own: list, say all of one, prepare, verify, audit.
 
+Exit codes: 0 done, 1 not to be had or damaged, 2 the input is wrong, 130 interrupted and resumable.
+
 Examples:
   python -m suite.data list
   python -m suite.data info mp-2018.6.1
-  python -m suite.data prepare jarvis-dft-3d-2021
   python -m suite.data prepare jarvis-dft-3d-2021 --from jdft_3d-8-18-2021.json.zip
-  python -m suite.data verify jarvis-dft-3d-2021
   python -m suite.data audit my.csv
-
-Exit codes: 0 done, 1 not to be had or damaged, 2 the input is wrong, 130 interrupted and resumable.
 """
 
 import argparse
@@ -22,8 +20,10 @@ from rich.console import Console
 
 from crystalformer.data.catalog import DATASETS, Dataset
 from crystalformer.data.cell_names import AS_GIVEN, CELLS
-from suite.command_line import DONE, FAILED, INTERRUPTED, WRONG_INPUT, OneLineParser
+from suite.command_line import DONE, FAILED, INTERRUPTED, WRONG_INPUT, OneLineParser, command_parser
 from suite.interrupts import interruptible
+
+CELL_NAMES = f"{', '.join(CELLS)} (default: {AS_GIVEN})"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -131,12 +131,10 @@ def _named(name: str) -> Dataset:
 
 def parser() -> argparse.ArgumentParser:
     """The command line that this command understands."""
-    parser = OneLineParser(
-        prog="python -m suite.data",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = command_parser("suite.data", __doc__, "COMMAND ...")
+    commands = parser.add_subparsers(
+        required=True, metavar="COMMAND", title="commands (each has a --help)", prog="python -m suite.data"
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     shared = OneLineParser(add_help=False)
     shared.add_argument(
         "--data", type=Path, default=Path("data"), metavar="DIR", help="prepared data sets (default: data)"
@@ -160,13 +158,13 @@ def parser() -> argparse.ArgumentParser:
         help="take a file, or a folder of files, that was copied by hand; repeatable",
     )
     prepare.add_argument(
-        "--target", action="append", help="get only the files that give this target; repeatable"
+        "--target", metavar="T", action="append", help="get only the files that give this target; repeatable"
     )
     prepare.add_argument(
         "--max-rejected", type=int, default=0, metavar="N", help="unreadable crystals allowed (default: 0)"
     )
     prepare.add_argument(
-        "--cell", choices=CELLS, default=AS_GIVEN, help="which cell is stored (default: %(default)s)"
+        "--cell", metavar="CELL", choices=CELLS, default=AS_GIVEN, help=f"which cell is stored: {CELL_NAMES}"
     )
     prepare.set_defaults(run=_prepare)
     verify = commands.add_parser("verify", parents=[shared], help="check the files and stores that are here")
@@ -179,9 +177,15 @@ def parser() -> argparse.ArgumentParser:
         metavar="RULE",
         help="as data.split (default: published, labels of the table, or fractions)",
     )
-    audited.add_argument("--cell", choices=CELLS, default=AS_GIVEN, help="which cell (default: %(default)s)")
     audited.add_argument(
-        "--sd", type=float, default=5.0, help="an outlier is further from the mean (default: %(default)s)"
+        "--cell", metavar="CELL", choices=CELLS, default=AS_GIVEN, help=f"which cell: {CELL_NAMES}"
+    )
+    audited.add_argument(
+        "--sd",
+        metavar="N",
+        type=float,
+        default=5.0,
+        help="an outlier is further from the mean (default: 5)",
     )
     audited.set_defaults(run=_audit)
     return parser

@@ -10,8 +10,8 @@ from torch import nn
 from crystalformer.data.crystal import Crystal
 from crystalformer.data.loader import evaluation_batches
 from crystalformer.data.memory_store import MemoryStore
-from suite.models import MODELS
 from suite.prediction.saved import SavedTarget, TrainedTarget, UnusableModel, Weights
+from suite.registry import MODELS
 
 BATCH = 64  # crystals; larger batches are hardly faster, and the graphs of one are built in a single task
 

@@ -20,7 +20,7 @@ from suite.space.search_space import SearchSpace
 from suite.space.split_block import SplitSpec
 
 if TYPE_CHECKING:
-    from suite.models import ModelEntry
+    from crystalformer.entry import ModelEntry
 
 
 def describe(
@@ -40,10 +40,10 @@ def describe(
         splits: target -> {"train": number of crystals, "val": ..., "test": ...}, where known.
         expected: these numbers are the catalogue's; the data are not here yet.
         samples: example configurations per model, the one tried first included.
-        models: the registry, by default `suite.models.MODELS`; builds the examples to count parameters.
+        models: the registry, by default `suite.registry.MODELS`; builds the examples to count parameters.
         estimates: model -> what each of its examples needs, None where that could not be measured.
     """
-    from suite.models import MODELS
+    from suite.registry import MODELS
 
     models = MODELS if models is None else models
     parts: list[RenderableType] = [_summary(space, crystals, splits or {}, " (expected)" if expected else "")]
@@ -232,7 +232,7 @@ def _examples(
         table.add_column(name, justify="right", no_wrap=True)
     import torch
 
-    from suite.models import parameter_count
+    from suite.registry_table import parameter_count
 
     drawn = examples(space, model, samples)
     marks = [" (tried first)", *[" (tried next)"] * len(model.more_starts), *[""] * samples]

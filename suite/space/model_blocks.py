@@ -23,7 +23,7 @@ from suite.space.scalars import Scalar, shown
 from suite.space.values import as_field, field_types, parse_domain
 
 if TYPE_CHECKING:
-    from suite.models import ModelEntry
+    from crystalformer.entry import ModelEntry
 
 RECIPES = ("common", "published")
 STARTS = "first"  # of a block: more configurations to start from

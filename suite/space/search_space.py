@@ -31,7 +31,7 @@ from suite.space.search_block import (
 from suite.space.yaml_file import read_space
 
 if TYPE_CHECKING:
-    from suite.models import ModelEntry
+    from crystalformer.entry import ModelEntry
 
 __all__ = [
     "BudgetSpec",
@@ -119,7 +119,7 @@ def load_space(
     Args:
         path: the YAML file.
         overrides: settings `key.path=value`, applied in order before anything is checked.
-        models: the registry, by default `suite.models.MODELS`.
+        models: the registry, by default `suite.registry.MODELS`.
         only: keys of the models of the file that are searched; empty: all of them.
 
     Raises:
@@ -139,7 +139,7 @@ def load_space(
     final = read_final(blocks.get("final", absent), data.targets, budget.epochs)
     lengths = tuple(dict.fromkeys((budget.epochs, *final.epochs.values())))
     if models is None:
-        from suite.models import MODELS  # imports torch, which most mistakes need not wait for
+        from suite.registry import MODELS  # imports torch, which most mistakes need not wait for
 
         models = MODELS
     ablation = search.sampler == "ablate"

@@ -1,6 +1,5 @@
 """Every command that a document shows is one that exists, with flags that it has and files that are there."""
 
-import importlib
 import re
 import shlex
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 from documents import DOCUMENTS, ROOT, code_blocks, commands
 
-from suite.__main__ import _entry
+from suite.commands import parser_of
 
 SHOWN = [
     pytest.param(command, id=f"{block.name} {command[:60]}")
@@ -20,7 +19,7 @@ SHOWN = [
 
 def words_of(command: str) -> list[str]:
     """The words before a redirection or a pipe."""
-    return shlex.split(re.split(r"\s(?:>|\||&&)\s", command)[0])
+    return shlex.split(re.split(r"\s(?:>|>>|\||&&)\s", command)[0])
 
 
 def check_module(module: str, arguments: list[str]) -> None:
@@ -31,7 +30,7 @@ def check_module(module: str, arguments: list[str]) -> None:
         return
     if module in ("pytest", "venv", "pip"):
         return
-    importlib.import_module(_entry(module)).parser().parse_args(arguments)  # SystemExit where it does not fit
+    parser_of(module).parse_args(arguments)  # SystemExit where it does not fit
 
 
 @pytest.mark.parametrize("command", SHOWN)

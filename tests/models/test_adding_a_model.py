@@ -11,11 +11,11 @@ from contract_checks import CHECKS, Subject, predicts_the_same, trains_every_par
 from contract_crystals import SAME_CASES
 
 import baselines
-import suite.models
+import suite.registry
 from crystalformer.data.array_store import ArrayStore
 from suite.experiment import Experiment
-from suite.models import MODELS
 from suite.prepare import prepare_data
+from suite.registry import MODELS
 from suite.space.search_space import load_space
 from suite.tasks import trial_task
 from suite.trial import TrialRun
@@ -42,15 +42,15 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def registry_with_the_line() -> dict:
-    """What `suite/models.py` gives with the line of the page in its place."""
+    """What `suite/registry.py` gives with the line of the page in its place."""
     lines = LINE.splitlines(keepends=True)
     before = "".join(line[1:] for line in lines if line.startswith(" "))
     [added] = [line[1:] for line in lines if line.startswith("+")]
-    source = Path(suite.models.__file__).read_text(encoding="utf-8")
+    source = Path(suite.registry.__file__).read_text(encoding="utf-8")
     assert source.count(before) == 1, "the page shows lines that are not there"
     source = source.replace(before, before + added)
     namespace = {"__name__": "registry"}
-    exec(compile(f"from baselines import pairs\n{source}", "suite/models.py", "exec"), namespace)
+    exec(compile(f"from baselines import pairs\n{source}", "suite/registry.py", "exec"), namespace)
     return namespace["MODELS"]
 
 

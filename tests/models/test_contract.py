@@ -12,7 +12,7 @@ import pytest
 from contract_checks import CHECKS, TOLERANCE, Subject, predicts_the_same, trains_every_parameter
 from contract_crystals import SAME_CASES, TIES
 
-from suite.models import MODELS
+from suite.registry import MODELS
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from crystalformer.data.crystal import Crystal
 from crystalformer.sources.records import Record
 from crystalformer.sources.structures import to_crystal
 from crystalformer.sources.tables import open_table
-from suite.models import MODELS
 from suite.prediction.saved import UnusableModel
+from suite.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -26,8 +26,8 @@ from reports.ablation.words import finding
 from reports.build import build, build_ablation
 from reports.load import load
 from reports.theme import THEMES
-from suite.models import MODELS
 from suite.records import write_table
+from suite.registry import MODELS
 from suite.space.search_space import load_space
 from suite.turns import Turns
 

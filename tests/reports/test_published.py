@@ -7,7 +7,7 @@ import pytest
 
 from crystalformer.data.catalog import DATASETS
 from reports import published
-from suite.models import MODELS
+from suite.registry import MODELS
 
 COLLECTION = Path(__file__).resolve().parents[2].parent / "shared" / "published_results.csv"
 

@@ -13,13 +13,14 @@ from final_folders import edit_json, final_folders
 from run_folders import UNIT, RunFolderMaker
 
 from reports import published
+from reports.cell import select
 from reports.chain import recomputed
 from reports.check import Check
 from reports.load import load
 from reports.mae_table import build as build_table
 from reports.render import csv_text
 from reports.run_folder import read_run_folder
-from reports.trace import main, select
+from reports.trace import main
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = "log10_K_VRH"

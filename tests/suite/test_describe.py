@@ -4,7 +4,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from suite.models import MODELS, parameter_count
+from suite.registry import MODELS
+from suite.registry_table import parameter_count
 from suite.space.describe import describe
 from suite.space.search_space import SearchSpace, load_space
 

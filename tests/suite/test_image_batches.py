@@ -7,7 +7,7 @@ from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.crystal import Crystal
 from crystalformer.data.image_batch import ImageBatch
 from crystalformer.data.store_writer import write_store
-from suite.models import MODELS
+from suite.registry import MODELS
 
 SMALL = {"num_layers": 1, "width": 8, "heads": 2, "ff_width": 8, "value_basis": 4}
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from suite.models import MODELS, main, parameter_count
+from suite.models import main
+from suite.registry import MODELS
+from suite.registry_table import parameter_count
 
 ROOT = Path(__file__).resolve().parents[2]
 

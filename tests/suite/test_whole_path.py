@@ -22,7 +22,8 @@ from reports.readme import BEGIN, END
 from reports.tables import differences
 from reports.tables import main as tables
 from reports.trace import main as trace
-from suite.models import MODELS, parameter_count
+from suite.registry import MODELS
+from suite.registry_table import parameter_count
 
 ROOT = Path(__file__).resolve().parents[2]
 CSV_COLUMNS = (

@@ -9,8 +9,8 @@ from suite_fixtures import small_space
 from toy_spaces import LINES, MINIMAL, complaint, load
 
 from crystalformer.data.splits import fractions, load_split
-from suite.models import MODELS
 from suite.prepare import prepare_data
+from suite.registry import MODELS
 from suite.space.describe import describe
 from suite.space.search_space import load_space
 
