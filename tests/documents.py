@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+ELSEWHERE = ("site", "runs", "data", "build", "tests", "crystalformer")  # made, or documents of another kind
 DOCUMENTS = sorted(
-    path for folder in (ROOT, ROOT / "docs", ROOT / "search_spaces") for path in folder.rglob("*.md")
+    path
+    for path in ROOT.rglob("*.md")
     if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
-    and path.relative_to(ROOT).parts[0] not in ("site", "runs", "data", "build", "tests", "crystalformer")
-)  # fmt: skip
+    and path.relative_to(ROOT).parts[0] not in ELSEWHERE
+)
 
 PROGRAMS = re.compile(r"(\.venv/bin/)?(python|make|pip|tensorboard|optuna-dashboard|crystalformer-suite)\b")
 
@@ -59,3 +61,11 @@ def commands(block: Block) -> Iterator[str]:
         command = " ".join(re.sub(r"\s+#.*$", "", line).removeprefix("$ ").split())
         if PROGRAMS.match(command):
             yield command
+
+
+def inline_commands(document: Path) -> Iterator[str]:
+    """Commands in the text of a document, between backticks."""
+    text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for code in re.findall(r"`([^`]+)`", text):
+        if PROGRAMS.match(code):
+            yield " ".join(code.split())

@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from documents import DOCUMENTS, ROOT, code_blocks, commands
+from documents import DOCUMENTS, ROOT, code_blocks, commands, inline_commands
 
 from suite.commands import parser_of
 
@@ -14,6 +14,13 @@ SHOWN = [
     for document in DOCUMENTS
     for block in code_blocks(document)
     for command in commands(block)
+]
+
+MENTIONED = [
+    pytest.param(command, id=f"{document.name} {command[:60]}")
+    for document in DOCUMENTS
+    for command in sorted(set(inline_commands(document)))
+    if " --" in command  # without a flag it may be the name of a command alone
 ]
 
 
@@ -33,7 +40,7 @@ def check_module(module: str, arguments: list[str]) -> None:
     parser_of(module).parse_args(arguments)  # SystemExit where it does not fit
 
 
-@pytest.mark.parametrize("command", SHOWN)
+@pytest.mark.parametrize("command", [*SHOWN, *MENTIONED])
 def test_a_command_exists(command: str) -> None:
     program, *arguments = words_of(command)
     if program == "make":
