@@ -16,7 +16,7 @@ install: $(VENV)/.installed
 search: $(VENV)/.installed
 	$(BIN)/python -m suite.search --space $(SPACE)
 
-# A file of tests at a time goes to each of the JOBS processes, in the order in which the files are.
+# A file of tests at a time goes to each of the JOBS processes; tests/conftest.py has the long ones first.
 test: $(VENV)/.installed-dev check
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 

@@ -9,6 +9,16 @@ import pytest
 os.environ.setdefault("RAY_worker_niceness", "0")
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are selected by their markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that run searches are marked, and files of them come first: at the end, none is waited for."""
+    for item in items:
+        if "search_command" in getattr(item, "fixturenames", ()):
+            item.add_marker("searches")
+    long = {item.path for item in items if item.get_closest_marker("searches")}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> None:
     """Small tensors gain nothing from more threads, and the other cores have tests of their own.

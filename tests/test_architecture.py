@@ -17,8 +17,8 @@ SOURCES = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py
 
 
 def loaded_modules(statement: str) -> set[str]:
-    """Top-level modules present after a statement in a fresh interpreter."""
-    code = f"import sys\n{statement}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    """Modules present after a statement in a fresh interpreter."""
+    code = f"import sys\n{statement}\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
@@ -27,7 +27,7 @@ def loaded_modules(statement: str) -> set[str]:
     ("module", "absent"),
     [
         ("reports.__main__", {"torch", "ray", "pymatgen", "optuna"}),
-        ("suite.trial", {"ray", "optuna", "pymatgen"}),
+        ("suite.trial", {"ray", "optuna", "pymatgen", "scipy.optimize"}),
         ("suite.final", {"ray", "optuna", "pymatgen"}),
         ("suite.floors", {"ray", "optuna", "pymatgen", "sklearn"}),
         ("suite.registry", {"ray", "optuna", "pymatgen", "pandas", "sklearn"}),
@@ -35,6 +35,7 @@ def loaded_modules(statement: str) -> set[str]:
         ("suite", {"ray", "torch", "optuna", "pymatgen", "pandas", "numpy"}),
         ("suite.predict", {"ray", "torch", "optuna", "pymatgen", "pandas", "numpy"}),
         ("suite.prediction.locate", {"ray", "optuna", "pymatgen", "pandas", "sklearn"}),
+        ("suite.ray_driver.driver", {"pymatgen", "sklearn", "scipy.optimize", "scipy.stats"}),
         ("suite.space.search_space", {"ray", "torch", "pymatgen"}),
         ("crystalformer.data.array_store", {"torch", "pymatgen"}),
         ("crystalformer.sources.convert", {"torch", "pymatgen", "ase", "pyarrow"}),

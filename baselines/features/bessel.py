@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from scipy.optimize import brentq
 from scipy.special import spherical_jn
 from torch import Tensor
 
@@ -57,6 +56,8 @@ def bessel_zeros(degrees: int, count: int) -> np.ndarray:
 
     Between two zeros of j_l lies one of j_{l+1}.
     """
+    from scipy.optimize import brentq  # long to import, for every process that trains any model
+
     zeros = math.pi * np.arange(1, count + degrees)  # of j_0
     rows = [zeros[:count]]
     for degree in range(1, degrees):

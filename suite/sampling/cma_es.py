@@ -7,15 +7,17 @@ from the last one. Choices have no place on an axis: they are drawn at random.
 
 import random
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from cmaes import CMA
 
 from suite.sampling.unit_cube import position, value_at
 from suite.space.domains import Choice, Domain
 from suite.space.priors import Prior
 from suite.space.scalars import Scalar
+
+if TYPE_CHECKING:
+    from cmaes import CMA
 
 SIGMA = 0.25  # of the first generation, as a part of each range
 
@@ -49,7 +51,9 @@ def cma_es(
 
 def _distribution(
     history: Sequence[Outcome], axes: Mapping[str, Domain], seed: int, priors: Mapping[str, Prior]
-) -> CMA:
+) -> "CMA":
+    from cmaes import CMA  # long to import, for searches with this sampler alone
+
     start = _point(history[0], axes) if history else np.full(len(axes), 0.5)
     for index, (name, domain) in enumerate(axes.items()):
         if name in priors:

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-from scipy.stats import qmc
-
 from suite.sampling.beliefs import believed_value
 from suite.space.domains import Domain
 from suite.space.priors import Prior
@@ -14,6 +12,8 @@ def quasi_random(
     domains: Mapping[str, Domain], seed: int, index: int, priors: Mapping[str, Prior]
 ) -> dict[str, Scalar]:
     """Values of point `index` = 0, 1, ... of the sequence of this seed (Owen 1998: scrambled)."""
+    from scipy.stats import qmc  # long to import, for searches with this sampler alone
+
     sequence = qmc.Sobol(len(domains), scramble=True, rng=seed)
     if index:
         sequence.fast_forward(index)

@@ -20,6 +20,7 @@ from crystalformer.training.checkpoint import checkpoint_epoch
 
 ROOT = Path(__file__).parents[2]
 SEARCH = [sys.executable, "-m", "suite.search"]
+pytestmark = pytest.mark.searches
 
 
 def command(folder: Path, cluster: RayCluster, *settings: str) -> list[str]:
@@ -37,6 +38,7 @@ def by_death() -> Iterator[tuple[RayCluster, Lose]]:
     with RayCluster() as cluster:
         cluster.add(cpus=0)
         nodes = [cluster.add(cpus=1), cluster.add(cpus=1)]
+        cluster.wait()
         yield cluster, lambda number: cluster.kill(nodes[number])
 
 
@@ -50,6 +52,7 @@ def by_a_cut_link() -> Iterator[tuple[RayCluster, Lose]]:
         places = [network.add(), network.add()]
         for ip, prefix in places:
             cluster.add(cpus=1, ip=ip, prefix=prefix)
+        cluster.wait()
         yield cluster, lambda number: network.cut(places[number][0])
 
 
@@ -100,6 +103,7 @@ def test_a_folder_that_a_node_does_not_share_is_found_before_the_first_trial(tmp
     with RayCluster() as cluster:
         cluster.add(cpus=1)
         cluster.add(cpus=1, prefix=hide)
+        cluster.wait()
         done = subprocess.run(
             command(tmp_path, cluster),
             cwd=ROOT,

@@ -56,6 +56,7 @@ def test_tune_reserves_the_part_of_each_trial() -> None:
     assert bundle({"cpu": 1, "gpu": 0.0}).bundles == [{"CPU": 1.0}]
 
 
+@pytest.mark.searches
 @pytest.mark.timeout(900)
 def test_no_gpu_of_two_nodes_is_ever_oversubscribed(tmp_path: Path) -> None:
     """Ray's logical GPUs of 2.3 GB: three of the narrow models fit one, of the wide ones two."""
@@ -64,12 +65,13 @@ def test_no_gpu_of_two_nodes_is_ever_oversubscribed(tmp_path: Path) -> None:
         budget={"epochs": 3},
         search={"sampler": "grid", "scheduler": "none", "concurrent": 4},
         resources={"cpu": 1, "gpu": "auto", "gpu_memory": 2.3},
-        train={"batch_size": 8, "lr": {"choices": [1e-4, 2e-4, 3e-4, 4e-4]}},
+        train={"batch_size": 8, "lr": {"choices": [1e-4, 2e-4, 3e-4]}},
         models={"cgcnn": {"node_width": {"choices": [8, 1024]}, "hidden_width": 16}},
     )
     with RayCluster() as cluster:
-        cluster.add(cpus=4, gpus=4)
-        cluster.add(cpus=4, gpus=4)
+        cluster.add(cpus=3, gpus=1)
+        cluster.add(cpus=3, gpus=1)
+        cluster.wait()
         done = subprocess.run(
             [sys.executable, str(TESTS / "sampled_search.py"), str(space), str(tmp_path), cluster.address],
             cwd=TESTS.parent,
@@ -94,5 +96,5 @@ def test_no_gpu_of_two_nodes_is_ever_oversubscribed(tmp_path: Path) -> None:
     rows = pd.read_parquet(tmp_path / "runs/small/trials.parquet")
     assert rows["state"].eq("complete").all()
     parts = rows.groupby("cgcnn/node_width")["gpus"].agg(["min", "max", "count"])
-    assert parts.loc[8].tolist() == pytest.approx([1 / 3, 1 / 3, 4])
-    assert parts.loc[1024].tolist() == [0.5, 0.5, 4]
+    assert parts.loc[8].tolist() == pytest.approx([1 / 3, 1 / 3, 3])
+    assert parts.loc[1024].tolist() == [0.5, 0.5, 3]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from hand_driven_search import OVERRIDES, Search
 from ray_cluster import RayCluster
 from suite_fixtures import SMALL_MODELS, small_space
@@ -17,13 +18,15 @@ SAID = (
 )
 
 
+@pytest.mark.searches
 def test_rays_memory_monitor_ends_a_search_whose_trials_are_too_large(tmp_path: Path) -> None:
     with RayCluster() as cluster:
         cluster.environment |= {
             "RAY_memory_usage_threshold": "0.001",  # less than any machine uses: no worker survives
             "RAY_memory_monitor_refresh_ms": "100",
         }
-        cluster.add(cpus=2)
+        cluster.add(cpus=1)
+        cluster.wait()
         space = small_space(tmp_path, models={"cgcnn": SMALL_MODELS["cgcnn"]})
         options = ["--space", str(space), "--runs", str(tmp_path / "runs"), "--trials", "1"]
         options += ["--data", str(tmp_path / "data"), "--address", cluster.address]

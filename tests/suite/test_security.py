@@ -1,20 +1,16 @@
-"""Nobody else reaches a session on this machine, and nothing that is read can run anything."""
+"""Nothing that is read can run anything."""
 
 import ast
 import os
 import pickle
 import shutil
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import torch
-from suite_fixtures import small_space
 from trial_tasks import task_of
 
 from crystalformer.data.array_store import ArrayStore
@@ -152,29 +148,3 @@ def test_a_trap_in_a_data_set_checkpoint_or_cache_is_not_sprung(tmp_path: Path) 
             with suppress(ValueError):
                 ArrayStore.open(task.store)
             TrialRun(task).close()
-
-
-def test_a_search_on_this_machine_listens_on_loopback_alone_and_knows_its_token(
-    tmp_path: Path, search_command: Callable[..., list[str]]
-) -> None:
-    small_space(tmp_path, models={"cgcnn": {"node_width": 8}}, budget={"trials": 1, "epochs": 500})
-    search = subprocess.Popen(
-        search_command(tmp_path), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    try:
-        while not (tmp_path / "runs/small/trials/t0000/curve.csv").exists():
-            assert search.poll() is None, search.communicate()[0]
-            time.sleep(0.05)
-        processes = [psutil.Process(search.pid), *psutil.Process(search.pid).children(recursive=True)]
-        sockets = [
-            (process.name(), connection.laddr.ip)
-            for process in processes
-            for connection in process.net_connections("inet")
-            if connection.status == psutil.CONN_LISTEN
-        ]
-        assert len(sockets) > 3
-        assert {ip.removeprefix("::ffff:") for _, ip in sockets} <= {"127.0.0.1", "::1"}, sockets
-        assert all(process.environ().get("RAY_AUTH_MODE", "token") == "token" for process in processes)
-    finally:
-        search.terminate()
-        search.communicate(timeout=120)

@@ -264,7 +264,7 @@ def _wait_for(condition: Callable[[], bool], process: subprocess.Popen, seconds:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_search_goes_on_where_it_was(
     finished: Path, tmp_path: Path, search_command: Callable[..., list[str]], signal_number: int
 ) -> None:
