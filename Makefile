@@ -8,8 +8,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 GPU := .venv-gpu
 ORACLES := .venv-oracles
+WHEEL := build/wheel
 
-.PHONY: install tables search test test-gpu test-oracles check docs clean chaos fuzz
+.PHONY: install tables search test test-gpu test-oracles test-wheel check docs clean chaos fuzz
 
 install: $(VENV)/.installed
 
@@ -30,6 +31,18 @@ test-gpu: $(VENV)/.installed-dev $(GPU)/.installed
 test-oracles: $(ORACLES)/.installed
 	$(ORACLES)/bin/python -c 'import cgcnn2.model, e3nn.o3, matgl.layers, torch_geometric'
 	$(ORACLES)/bin/python -m pytest tests/oracles
+
+# The wheel in a new environment, used from another folder.
+test-wheel: $(VENV)/.installed-dev
+	rm -rf $(WHEEL) && mkdir -p $(WHEEL)/elsewhere
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir $(WHEEL) .
+	$(PYTHON) -m venv $(WHEEL)/venv
+	$(WHEEL)/venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(WHEEL)/*.whl
+	$(WHEEL)/venv/bin/python -m pip check
+	cd $(WHEEL)/elsewhere && ../venv/bin/crystalformer-suite predict --list
+	cd $(WHEEL)/elsewhere && ../venv/bin/crystalformer-suite search --space search_spaces/quickstart.yaml --trials 2 \
+	  --set budget.epochs=3 --set data.subset=64 --set 'final.seeds=[0]'
+	cd $(WHEEL)/elsewhere && ../venv/bin/crystalformer-suite trace runs/quickstart --all
 
 docs: $(VENV)/.installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
@@ -73,4 +86,4 @@ tables: $(VENV)/.installed
 	$(BIN)/python -m reports.tables results
 
 clean:
-	rm -rf $(VENV) $(GPU) $(ORACLES) data runs site
+	rm -rf $(VENV) $(GPU) $(ORACLES) build data runs site

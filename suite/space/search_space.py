@@ -18,6 +18,7 @@ from suite.space.final_block import FinalSpec, read_final
 from suite.space.model_blocks import read_models
 from suite.space.model_space import ModelSpace
 from suite.space.node import Node, SpaceError
+from suite.space.paths import space_path
 from suite.space.population_keys import check_lengths
 from suite.space.resources_block import ResourcesSpec, read_resources
 from suite.space.scalars import Scalar
@@ -117,7 +118,7 @@ def load_space(
     """Read and check a search space.
 
     Args:
-        path: the YAML file.
+        path: the YAML file; one of the suite's own, `search_spaces/NAME.yaml`, is found from anywhere.
         overrides: settings `key.path=value`, applied in order before anything is checked.
         models: the registry, by default `suite.registry.MODELS`.
         only: keys of the models of the file that are searched; empty: all of them.
@@ -125,7 +126,7 @@ def load_space(
     Raises:
         SpaceError: the file, an override or what they say is wrong; the message says where and what to do.
     """
-    path = Path(path)
+    path = space_path(Path(path))
     text, root = read_space(path, overrides)
     blocks = root.block("", required=("name", "data", "budget", "models"))
     name = blocks["name"].folder_name()
