@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,12 @@ class JsonTable:
 
     def columns(self, entry: dict[str, Any]) -> Columns:
         """The meaning of one object's keys."""
-        return Columns.of(
-            [name for name in entry if name != "targets"], self.path.parent.resolve(), self.in_folder
-        )
+        names = tuple(name for name in entry if name != "targets")
+        return _columns(names, self._folder, self.in_folder)
+
+    @cached_property
+    def _folder(self) -> Path:
+        return self.path.parent.resolve()
 
     def _entries(self) -> Iterator[tuple[int, str, Any]]:
         """Number, place and value of each crystal; a text where there is no JSON value."""
@@ -55,6 +59,10 @@ class JsonTable:
             return None
         with open_text(self.path) as file:
             return sum(1 for line in file if line.strip())
+
+
+# Objects share their keys, as a rule: finding what they mean anew for each took longer than parsing it.
+_columns = lru_cache(maxsize=64)(Columns.of)
 
 
 def open_table(path: Path, in_folder: bool) -> JsonTable:
