@@ -1,4 +1,4 @@
-"""How long a model's search took: all of its trials and final runs, and on what."""
+"""What a model's search took: trials, hours of them and of the final runs, and on what."""
 
 from collections.abc import Iterable
 
@@ -20,6 +20,12 @@ def search_hours(results: Results, experiment: str, model: str, target: str) -> 
         if (final.record["model"], final.record["target"]) == (model, target)
     )
     return (float(mine["seconds"].sum()) + sum(finals)) / 3600
+
+
+def trials_of(results: Results, experiment: str, model: str, target: str) -> int:
+    """How many configurations of a model were tried for a target, however far they came."""
+    trials = results.folders[experiment].trials
+    return int(((trials["model"] == model) & (trials["target"] == target)).sum())
 
 
 def devices(results: Results, experiments: Iterable[str]) -> list[str]:

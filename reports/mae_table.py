@@ -11,7 +11,7 @@ import pandas as pd
 
 from crystalformer.metrics import mad
 from reports.comparison import Comparison, Rival, beside, compare
-from reports.hours import search_hours
+from reports.hours import search_hours, trials_of
 from reports.intervals import intervals
 from reports.load import Results
 from reports.near_duplicates import deduplicated_mae
@@ -22,7 +22,7 @@ CSV_COLUMNS = [
     "model", "dataset", "target", "unit", "split", "mae", "sd", "n_seeds", "run_ids", "params",
     "train_s_per_epoch",
     "predict_ms_per_crystal", "kind", "source", "mae_low", "mae_high", "rmse", "r2", "mad",
-    "mae_deduplicated", "crystals", "absent", "peak_memory_mb", "search_hours", "p_holm",
+    "mae_deduplicated", "crystals", "absent", "peak_memory_mb", "trials", "epochs", "search_hours", "p_holm",
     "experiment",
 ]  # fmt: skip
 # What printed tables need beside that. `candidate` names a row: the model's label, and the search where
@@ -171,6 +171,8 @@ def _measured_row(results: Results, runs: pd.DataFrame) -> dict[str, object]:
         "mad": _mad(results, first),
         "mae_deduplicated": deduplicated_mae(results, runs),
         "peak_memory_mb": runs["peak_memory_mb"].mean(),
+        "trials": None if first["floor"] else trials_of(results, name, first["model"], first["target"]),
+        "epochs": None if first["floor"] else int(first["epochs"]),
         "search_hours": search_hours(results, name, first["model"], first["target"]),
         "p_holm": np.nan,
     }
@@ -240,7 +242,9 @@ def _in_order(frame: pd.DataFrame, results: Results) -> pd.DataFrame:
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    integers = dict.fromkeys(["n_seeds", "params", "n_expected", "crystals", "absent"], "Int64")
+    integers = dict.fromkeys(
+        ["n_seeds", "params", "n_expected", "crystals", "absent", "trials", "epochs"], "Int64"
+    )
     numbers = [
         "mae", "sd", "train_s_per_epoch", "predict_ms_per_crystal", "mae_low", "mae_high", "rmse", "r2",
         "mad", "mae_deduplicated", "peak_memory_mb", "search_hours", "p_holm",

@@ -14,7 +14,7 @@ from reports.data_size.curve import SizeCurve, grouped, size_curves
 from reports.data_size.tables import printed_curve
 from reports.load import Results, load
 from reports.mae_table import MaeTable, Task, build
-from reports.render import in_unit, markdown_table, markdown_words
+from reports.render import in_unit, markdown_table, markdown_words, trials_and_epochs
 from reports.rounding import between, count, p_value, significant, with_sd
 from reports.run_folder import RunFolder, read_run_folder
 
@@ -82,9 +82,9 @@ def _task(paths: list[Path], key: Key, base: Path) -> str:
     title = in_unit(f"MAE of `{task.target}`", unit if isinstance(unit, str) else None)
     header = (
         f"| {title}, {crystals} of {markdown_words(task.dataset)} | mean ± s.d. | 95 % interval "
-        "| p against the best | seeds | parameters | search and final runs (h) | from |"
+        "| p against the best | seeds | parameters | trials × epochs | search and final runs (h) | from |"
     )
-    lines = [header, "|---|---:|---:|---:|---:|---:|---:|---|"]
+    lines = [header, "|---|---:|---:|---:|---:|---:|---:|---:|---|"]
     lines += [_line(row, results, base) for row in rows.to_dict("records")]
     return "\n".join(lines) + f"\n\n{HOW_TO_READ}\n\n" + _commands(results)
 
@@ -123,6 +123,7 @@ def _line(row: dict, results: Results, base: Path) -> str:
         "" if pd.isna(row["p_holm"]) else p_value(row["p_holm"]).removeprefix("p = ").removeprefix("p "),
         str(seeds) if seeds == expected else f"{seeds} of {expected}",
         "" if pd.isna(row["params"]) else count(int(row["params"])),
+        trials_and_epochs(row),
         _hours(row["search_hours"]),
         _link(folder.path, "report/mae_table.md", base),
     )

@@ -96,6 +96,7 @@ def _measured_table(table: MaeTable, results: Results, task: Task) -> PrintedTab
         "Training (s/epoch)",
         "Prediction (ms/crystal)",
         "Peak memory (MB)",
+        "Trials × epochs",
         "Search and final runs (h)",
         "MAD:MAE",
     )
@@ -103,7 +104,7 @@ def _measured_table(table: MaeTable, results: Results, task: Task) -> PrintedTab
     printed = tuple(_measured_row(group, incomplete, repeated) for _, group in groups)
     key = re.sub(r"[^A-Za-z0-9]+", "-", f"{task.dataset}-{task.target}").strip("-")
     notes = table_notes(table, results, task, unit)
-    wide = frozenset({rmse, r2, "Peak memory (MB)", "Search and final runs (h)"})
+    wide = frozenset({rmse, r2, "Peak memory (MB)", "Trials × epochs", "Search and final runs (h)"})
     return PrintedTable(key, _title(task), header, printed, notes, wide)
 
 
@@ -137,11 +138,19 @@ def _measured_row(group: pd.DataFrame, incomplete: bool, repeated: bool) -> Prin
             Cell(significant(some["train_s_per_epoch"])),
             Cell(significant(some["predict_ms_per_crystal"])),
             Cell(count(some["peak_memory_mb"])),
+            Cell(trials_and_epochs(some)),
             Cell(significant(some["search_hours"], 2)),
             Cell(significant(ratio, 2)),
         ),
         run_ids=tuple(str(some["run_ids"]).split()),
     )
+
+
+def trials_and_epochs(row: dict[str, object]) -> str:
+    """`6 × 60`: configurations that were tried, and epochs of the final runs; nothing for a floor."""
+    if pd.isna(row["epochs"]):
+        return ""
+    return f"{count(row['trials'])} × {count(row['epochs'])}"
 
 
 def _predicted(row: dict[str, object]) -> str:
@@ -230,6 +239,7 @@ def is_numeric(table: PrintedTable, column: int) -> bool:
                 "Prediction",
                 "Peak",
                 "Search",
+                "Trials",
                 "MAD",
             ),
             *("Difference", "Relative", "95", "p ("),  # of an ablation

@@ -36,6 +36,7 @@ def table_notes(table: MaeTable, results: Results, task: Task, unit: str | None)
             "Recipe: where settings of training that were not searched come from; common is the same for all "
             "models, published each model's own. Numbers of epochs are the search's."
         )
+    notes += _budgets(rows)
     trained_on = "; ".join(devices(results, dict.fromkeys(rows["experiment"])))
     notes.append(
         "Costs: an epoch of training, prediction in batches with graphs at hand and the largest memory are "
@@ -65,6 +66,20 @@ def table_notes(table: MaeTable, results: Results, task: Task, unit: str | None)
                 f"seed {seeds})."
             )
     return (*notes, *_commands(results, rows))
+
+
+def _budgets(rows: pd.DataFrame) -> list[str]:
+    """What rows had different budgets, if any: a comparison with equal ones needs no words."""
+    budgets = dict(zip(rows["candidate"], zip(rows["trials"], rows["epochs"], strict=True), strict=True))
+    if len(set(budgets.values())) < 2:
+        return []
+    listed = ", ".join(
+        f"{candidate} {trials:,} × {epochs:,}" for candidate, (trials, epochs) in budgets.items()
+    )
+    return [
+        f"Budgets differ. Trials of the search × epochs of each final run: {listed}. A model that was "
+        "trained for fewer epochs, or searched less, may be better than its row says."
+    ]
 
 
 def _commands(results: Results, rows: pd.DataFrame) -> list[str]:

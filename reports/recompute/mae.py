@@ -70,6 +70,8 @@ def _costs(folder: RunFolder, finals: list[FinalRun]) -> dict[str, object]:
         "train_s_per_epoch": float(np.mean(epochs)) if epochs else None,
         "predict_ms_per_crystal": float(np.mean([f.record["predict_ms_per_crystal"] for f in finals])),
         "peak_memory_mb": float(np.mean([np.nan if each is None else each for each in memory])),
+        "trials": None if first.get("floor") else len(trials),
+        "epochs": None if first.get("floor") else len(finals[0].curve),
         "search_hours": (float(np.nansum(trials["seconds"])) + sum(each or 0.0 for each in runs)) / 3600,
     }
 

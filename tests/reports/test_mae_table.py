@@ -23,7 +23,7 @@ from reports.render import csv_text, markdown_text, printed_tables
 SPECIFIED = (
     "model,dataset,target,unit,split,mae,sd,n_seeds,run_ids,params,"
     "train_s_per_epoch,predict_ms_per_crystal,kind,source,mae_low,mae_high,rmse,r2,mad,mae_deduplicated,"
-    "crystals,absent,peak_memory_mb,search_hours,p_holm,experiment"
+    "crystals,absent,peak_memory_mb,trials,epochs,search_hours,p_holm,experiment"
 )
 
 
@@ -252,3 +252,20 @@ def test_latex_is_escaped_and_balanced(tmp_path: Path) -> None:
     assert columns is not None
     rows = [line for line in latex.splitlines() if line.endswith(r"\\")]
     assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {len(columns.group(1)) - 1}
+
+
+def test_unequal_budgets_are_said(tmp_path: Path) -> None:
+    """The heavy model was trained for fewer epochs; whoever reads its error has to know."""
+    runs = [
+        RunFolderMaker(errors={model: 0.1}, name=model, epochs=epochs, trials=4).write(tmp_path / model)
+        for model, epochs in (("cgcnn", 6), ("alignn", 2))
+    ]
+    text, _, csv_ = texts_of(*runs)
+    assert "Budgets differ." in text
+    assert "CGCNN (cgcnn) 4 × 6, ALIGNN (alignn) 4 × 2" in text
+    rows = list(csv.DictReader(io.StringIO(csv_)))
+    assert {(row["model"], row["trials"], row["epochs"]) for row in rows if row["kind"] == "measured"} == {
+        ("cgcnn", "4", "6"), ("alignn", "4", "2"),
+    }  # fmt: skip
+    alone = texts_of(runs[0])[0]
+    assert "Budgets differ" not in alone

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CSV_COLUMNS = (
     "model,dataset,target,unit,split,mae,sd,n_seeds,run_ids,params,train_s_per_epoch,"
     "predict_ms_per_crystal,kind,source,mae_low,mae_high,rmse,r2,mad,mae_deduplicated,"
-    "crystals,absent,peak_memory_mb,search_hours,p_holm,experiment"
+    "crystals,absent,peak_memory_mb,trials,epochs,search_hours,p_holm,experiment"
 )
 
 
