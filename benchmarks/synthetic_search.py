@@ -7,6 +7,7 @@ decides most, then the number of layers; the width and r0 do nothing at all.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pandas as pd
 
 from reports.published import REGISTRY_KEYS
 
+STARTED = datetime(2026, 1, 1, tzinfo=UTC)  # a trial every ten seconds
 TARGET, UNIT = "log10_K_VRH", "log10(GPa)"
 DOMAINS: dict[str, dict[str, Any]] = {
     "lr": {"float": [1e-5, 1e-1], "log": True},
@@ -100,6 +102,9 @@ class SyntheticSearch:
             "parameters": 50_000 * (1 + self.models.index(model)) * params["num_layers"],
             "predict_ms_per_crystal": 0.05 * second,
             "ended": ended,
+            "finished": (STARTED + timedelta(seconds=10 * number + second * epochs)).isoformat(
+                timespec="milliseconds"
+            ),
             "seed": number,
             "config": "{}",
             **{f"{model}/{name}": value for name, value in params.items()},

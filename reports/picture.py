@@ -1,4 +1,4 @@
-"""One picture of a report, drawn twice: for light and for dark pages."""
+"""One picture of a report, drawn once and written twice: for light and for dark pages."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from reports.theme import THEMES, Theme, style
+from reports.both_themes import DARK, LIGHT, CanvasOfBoth
+from reports.theme import Theme, style
 
 COLOURS = 256  # of a palette
 
@@ -28,33 +29,24 @@ class Picture:
 
 def draw(path: Path, title: str, caption: str, alt: str, make: Callable[[Theme], Figure]) -> Picture:
     """Writes one figure at `path`, without its suffix, light and dark."""
-    paths: list[Path] = []
-    arranged: Figure | None = None
-    for theme in THEMES:
-        with style(theme):
-            figure = make(theme)
-            if arranged is not None:
-                _arrange_like(arranged, figure)
-            paths.append(path.with_name(f"{path.name}{theme.suffix}.png"))
-            write_png(figure, paths[-1])
-            arranged = figure
+    with style(LIGHT):
+        shown = CanvasOfBoth(make(LIGHT)).pixels()
+    paths = [path.with_name(f"{path.name}{theme.suffix}.png") for theme in (LIGHT, DARK)]
+    for pixels, each in zip(shown, paths, strict=True):
+        _write_png(pixels, each)
     return Picture(title, caption, alt, *paths)
 
 
-def _arrange_like(first: Figure, figure: Figure) -> None:
-    """Themes differ in colours alone: the second is not arranged anew, which takes as long as to draw it."""
-    figure.set_layout_engine("none")
-    for axes, other in zip(first.axes, figure.axes, strict=True):
-        other.set_position(axes.get_position())
-    for text, twin in zip(first.texts, figure.texts, strict=True):
-        twin.set_position(text.get_position())
-
-
 def write_png(figure: Figure, path: Path) -> None:
-    """As PNG with a palette, a quarter of the size. The same numbers give the same bytes."""
+    """A figure as it is."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    _write_png(np.asarray(canvas.buffer_rgba()), path)
+
+
+def _write_png(pixels: np.ndarray, path: Path) -> None:
+    """With a palette, a quarter of the size. The same pixels give the same bytes."""
+    picture = Image.fromarray(pixels).convert("RGB")
     palette = picture.quantize(COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     palette.save(path, "png")
 

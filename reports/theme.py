@@ -37,6 +37,14 @@ class Theme:
         """The colour of a registry key; keys that are not in the registry share grey."""
         return self.colours[REGISTRY_KEYS.index(model)] if model in REGISTRY_KEYS else self.muted
 
+    def beside(self, other: "Theme") -> Iterator[tuple[str, str]]:
+        """Each colour of this theme with what takes its place in the other one."""
+        yield from zip(self._all, other._all, strict=True)
+
+    @property
+    def _all(self) -> tuple[str, ...]:
+        return self.ink, self.muted, self.grid, self.paper, *self.colours
+
 
 THEMES = (
     Theme("", "#1d2430", "#68707d", "#e3e6ea", "#ffffff", LIGHT_COLOURS),
@@ -66,6 +74,7 @@ def style(theme: Theme) -> Iterator[None]:
         "axes.titlesize": 10,
         "axes.titleweight": "bold",
         "axes.titlelocation": "left",
+        "axes.titley": 1.0,  # where it would be moved to after all labels have been measured
         "axes.labelsize": 9.5,
         "grid.color": theme.grid,
         "grid.linewidth": 0.7,

@@ -15,6 +15,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -233,7 +234,8 @@ class TrialLedger:
         if state != "failed":
             self.report(number, result["epochs"], value, result.get("seconds"))
         finite = {k: v for k, v in result.items() if not (isinstance(v, float) and not math.isfinite(v))}
-        self._study.finish(number, state, finite | {"ended": ended})
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._study.finish(number, state, finite | {"ended": ended, "finished": now})
 
     def trials(self) -> list[TrialRecord]:
         """All trials by number; the ledger's own records, so not to be changed."""

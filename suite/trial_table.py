@@ -30,6 +30,7 @@ def trial_row(trial: TrialRecord, space: SearchSpace, target: str) -> dict:
         "gpus": trial.gpus,
         "place": known.get("place", ""),
         "ended": known.get("ended", ""),
+        "finished": known.get("finished"),
         "seed": assignment.seed,
         "config": known.get("config", ""),
         IMPORTED_FROM: known.get(IMPORTED_FROM),

@@ -55,4 +55,4 @@ def train_one(experiment: Experiment, given: Assignment) -> None:
 
 
 def outcome(experiment: Experiment) -> pd.DataFrame:
-    return pd.DataFrame(experiment.rows()).drop(columns="seconds")
+    return pd.DataFrame(experiment.rows()).drop(columns=["seconds", "finished"])

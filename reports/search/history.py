@@ -31,8 +31,9 @@ def history(branches: Sequence[Branch], theme: Theme) -> Figure:
         complete = branch.complete.sort_values("number")
         best = complete["val_mae"].cummin()
         axes.step(complete["number"], best, where="post", color=colour, linewidth=1.3, zorder=4)
+        trials = branch.trials[["number", "val_mae", "state"]]
         for state, marker in MARKERS.items():
-            points = branch.trials[branch.trials["state"] == state]
+            points = trials[trials["state"] == state]
             seen = points[points["val_mae"].notna()]
             face = colour if state in ("complete", "failed") else theme.paper
             style: dict[str, Any] = {
@@ -91,10 +92,10 @@ def best_so_far(branch: Branch) -> pd.DataFrame:
     """`hours` of training spent on the model, all of its trials counted, and the lowest error of a complete
     trial by then (`val_mae`, `trial_id`): one row per improvement.
 
-    In the order in which trials ended, where the run says so, else in that of their numbers.
+    In the order in which trials ended, in that of their numbers where a run does not say it.
     """
     order = ["finished", "number"] if "finished" in branch.trials else ["number"]
-    trials = branch.trials.sort_values(order, kind="stable")
+    trials = branch.trials.sort_values(order, kind="stable", na_position="first")
     hours = trials["seconds"].fillna(0).cumsum() / 3600
     errors = trials["val_mae"].where(trials["state"] == "complete")
     better = errors < errors.cummin().shift(fill_value=float("inf")).ffill()

@@ -5,9 +5,12 @@ condition as Optuna does it (arXiv:2601.20800). Early stopping leaves few comple
 is asked of the errors after each rung, which all trials that came so far have.
 """
 
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -60,15 +63,8 @@ def _shares(
         return {}
     optuna = _optuna()
     distributions = {name: domain.distribution() for name, domain in branch.domains.items()}
-    study = optuna.create_study(direction="minimize")
-    study.add_trials(
-        optuna.trial.create_trial(
-            value=error,
-            params=dict(values[trial_id]),
-            distributions={name: distributions[name] for name in values[trial_id]},
-        )
-        for trial_id, error in errors.items()
-    )
+    judged = [(values[trial_id], error) for trial_id, error in errors.items()]
+    study = optuna.create_study(storage=_at_hand(distributions, judged), direction="minimize")
     with warnings.catch_warnings():  # of regimes with few trials: n is shown
         warnings.simplefilter("ignore")
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
@@ -76,11 +72,58 @@ def _shares(
     return {name: float(found.get(name, 0.0)) for name in branch.domains}
 
 
+def _at_hand(
+    distributions: Mapping[str, Any], judged: Sequence[tuple[Mapping[str, Scalar], float]]
+) -> Any:
+    """A storage that has the trials already: to add thousands to one of Optuna's takes far longer than to
+    judge them.
+    """
+    optuna = _optuna()
+    now, state = datetime.now(), optuna.trial.TrialState.COMPLETE
+    trials = [
+        optuna.trial.FrozenTrial(
+            number=number,
+            trial_id=number,
+            state=state,
+            value=error,
+            datetime_start=now,
+            datetime_complete=now,
+            params=dict(values),
+            distributions={name: distributions[name] for name in values},
+            user_attrs={},
+            system_attrs={},
+            intermediate_values={},
+        )
+        for number, (values, error) in enumerate(judged)
+    ]
+
+    class AtHand(optuna.storages.InMemoryStorage):  # type: ignore[misc]
+        def get_all_trials(self, study_id: int, deepcopy: bool = True, states: Any = None) -> list[Any]:
+            return trials
+
+    return AtHand()
+
+
 @cache
 def _optuna() -> Any:
     """Optuna, which takes a second to import: only where there is something to judge."""
     import optuna
-    import optuna.importance
+
+    with _absent("sklearn"):  # for evaluators that are not used here, and as long again
+        import optuna.importance
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
+
+
+@contextmanager
+def _absent(package: str) -> Iterator[None]:
+    """Where a package is optional, it is as if it was not installed."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment] # the import system's sign of one that is not there
+    try:
+        yield
+    finally:
+        del sys.modules[package]

@@ -78,6 +78,7 @@ def pareto_plot(branches: Sequence[Branch], theme: Theme) -> Figure:
     """A panel per cost: complete trials, and the front as a line."""
     frame = costs(branches)
     found, shown = fronts(frame), known_costs(frame)
+    frame = frame[["model", "val_mae", *(cost.column for cost in shown)]]
     figure = Figure(figsize=(WIDTH, 3.3))
     panels = np.atleast_1d(figure.subplots(1, len(shown), sharey=True))
     for axes, cost in zip(panels, shown, strict=True):

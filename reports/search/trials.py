@@ -15,13 +15,14 @@ MOST_TRIALS = 200  # rows of the trial table on the page; trials.parquet has the
 def tried_table(trials: pd.DataFrame) -> Grid:
     """What was tried of each hyper-parameter, and its value in the best trial of its model."""
     rows = []
+    complete = trials[trials["state"] == "complete"].dropna(subset=["val_mae"])
+    best_of = complete.groupby("model")["val_mae"].idxmin()
     for column in _searched(trials):
         model, name = column.split("/", 1)
         values = trials[column].dropna()
         if values.empty:
             continue
-        mine = trials[(trials["model"] == model) & (trials["state"] == "complete")].dropna(subset=["val_mae"])
-        best = mine.loc[mine["val_mae"].idxmin(), column] if len(mine) else None
+        best = complete.at[best_of[model], column] if model in best_of else None
         rows.append((model, name, _extent(values), "" if best is None else _value(best), str(len(values))))
     header = ("Model", "Hyper-parameter", "Values tried", "In the best complete trial", "Trials")
     numeric = (False, False, False, False, True)

@@ -1,6 +1,7 @@
 """The record of a search: who is next, what happened, and that a new session sees the same."""
 
 import math
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import optuna
@@ -84,7 +85,10 @@ def test_the_study_knows_how_a_trial_ended(tmp_path: Path, state: str, optuna_st
     ledger = ledger_of(tmp_path)
     ledger.next()
     ledger.report(0, 1, 0.4)
+    assert ledger.rows("y")[0]["finished"] is None
+    before = datetime.now(UTC)
     ledger.finish(0, state, "the reason", RESULT | {"epochs": 2})
+    after = datetime.now(UTC)
     trial = optuna.load_study(study_name="study", storage=f"sqlite:///{tmp_path}/study.db").trials[0]
     assert trial.state == optuna_state
     assert trial.intermediate_values == ({1: 0.4} if state == "failed" else {1: 0.4, 2: 0.2})
@@ -93,6 +97,8 @@ def test_the_study_knows_how_a_trial_ended(tmp_path: Path, state: str, optuna_st
     assert again.trials() == ledger.trials()
     row = ledger.rows("y")[0]
     assert (row["state"], row["ended"], row["target"]) == (state, "the reason", "y")
+    assert before <= datetime.fromisoformat(row["finished"]) + timedelta(milliseconds=1)
+    assert datetime.fromisoformat(row["finished"]) <= after
     assert row["epochs"] == 2
     assert math.isnan(row["val_mae"]) if state == "failed" else row["val_mae"] == 0.2
 
