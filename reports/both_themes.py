@@ -25,7 +25,7 @@ class CanvasOfBoth(FigureCanvasAgg):
 
     @cached_property
     def _both(self) -> "RendererOfBoth":
-        return RendererOfBoth(*self.figure.bbox.size, self.figure.dpi)
+        return RendererOfBoth(*self.get_width_height(physical=True), self.figure.dpi)
 
     def pixels(self) -> tuple[np.ndarray, np.ndarray]:
         """The figure in the light and in the dark theme, each (height, width, 4), uint8."""

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
 from final_folders import edit_json
@@ -82,6 +83,21 @@ def test_importances_are_those_of_the_surface_and_say_how_many_trials(run: Path,
         assert [each.n for each in judged] == [*reached, len(branch.complete)]
         assert all(bool(each.shares) == (each.n >= FEWEST_TRIALS) for each in judged)
         assert judged[-1].unsteady
+
+
+def test_importances_are_those_of_a_study_that_has_the_trials(run: Path, found: list[Branch]) -> None:
+    folder = read_run_folder(run)
+    curves = read_curves(run, folder.trials["trial_id"])
+    (first, *_) = importances(found[0], curves, rungs(folder))
+    mine = dict(zip(found[0].trials["trial_id"], found[0].values(found[0].trials), strict=True))
+    errors = at_epoch({key: curve for key, curve in curves.items() if key in mine}, 4)
+    study = optuna.create_study()
+    for trial_id, error in errors.items():
+        params = mine[trial_id]
+        kinds = {name: found[0].domains[name].distribution() for name in params}
+        study.add_trial(optuna.trial.create_trial(value=error, params=params, distributions=kinds))
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    assert first.shares == optuna.importance.get_param_importances(study, evaluator=evaluator)
 
 
 def test_rungs_are_those_of_the_record(run: Path, tmp_path: Path) -> None:
