@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtr, stdtrit # scipy.stats takes longer to import than a report to compute
+from scipy.special import stdtr, stdtrit  # scipy.stats takes longer to import than a report to compute
 
 ALPHA = 0.05
 

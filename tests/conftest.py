@@ -2,8 +2,10 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
+from built_once import built_once
 
 # Ray's workers yield to everything else; here, a test waits for them while another one computes.
 os.environ.setdefault("RAY_worker_niceness", "0")
@@ -27,3 +29,16 @@ def one_thread() -> None:
     """
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def run_of_all_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run in which every model of the registry was trained a little; its crystals lie in `small.jsonl` two
+    levels above.
+    """
+    import torch  # slow to import, and most tests of reports do without
+    from trained_run import TINY, write_run
+
+    torch.set_num_threads(1)
+    folder = built_once(tmp_path_factory, "all models", lambda folder: write_run(folder, TINY))
+    return folder / "runs" / "small"

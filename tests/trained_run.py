@@ -5,6 +5,7 @@ from pathlib import Path
 
 from suite_fixtures import small_space
 
+from suite.crystals import write_crystals
 from suite.experiment import Experiment
 from suite.final import run_final
 from suite.floors import FloorJob, run_floor
@@ -42,5 +43,7 @@ def write_run(folder: Path, models: dict[str, dict], *overrides: str, status: st
                 ledger.finish(trial.number, "complete", "done", {"epochs": 1, "val_mae": 0.3})
         for job in final_jobs(experiment):
             run_floor(job) if isinstance(job, FloorJob) else run_final(job)
+        experiment.write_trials()
         experiment.update(status=status)
+        write_crystals(experiment.folder, data)
     return experiment.folder

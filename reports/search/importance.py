@@ -72,9 +72,7 @@ def _shares(
     return {name: float(found.get(name, 0.0)) for name in branch.domains}
 
 
-def _at_hand(
-    distributions: Mapping[str, Any], judged: Sequence[tuple[Mapping[str, Scalar], float]]
-) -> Any:
+def _at_hand(distributions: Mapping[str, Any], judged: Sequence[tuple[Mapping[str, Scalar], float]]) -> Any:
     """A storage that has the trials already: to add thousands to one of Optuna's takes far longer than to
     judge them.
     """

@@ -13,7 +13,7 @@ from reports.search.best import best_table
 from reports.search.curves import read_curves
 from reports.search.importance import FEWEST_TRIALS, importances
 from reports.search.importance_plot import importance_table, judged
-from reports.search.pareto import pareto_table
+from reports.search.pareto import costs, known_costs, pareto_table
 from reports.search.reasons import reasons_table
 from reports.search.schedules import IS_A_SCHEDULE, has_schedules, schedule_table
 from reports.search.searched import Branch, branches, rungs
@@ -54,7 +54,7 @@ def _of_target(
     else:
         blocks += _importances(found, curves, epochs, place)
         blocks += _parallels(found, place)
-    if any(len(branch.complete) for branch in found):
+    if any(len(branch.complete) for branch in found) and known_costs(costs(found)):
         blocks += [pictures.pareto_picture(found, place), pareto_table(found)]
     return blocks
 

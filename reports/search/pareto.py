@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from reports.plots import WIDTH, plain_log_ticks
 from reports.render import in_unit
@@ -18,6 +18,7 @@ from reports.sections import Grid
 from reports.theme import Theme
 
 MOST_ROWS = 40
+WIDE = 30  # ratio of the largest to the smallest cost
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,8 @@ def _axis(axes: Axes, cost: Cost, values: pd.Series) -> None:
     known = values.dropna()
     if (known > 0).all() and known.max() > 5 * known.min():
         axes.set_xscale("log")
+        if known.max() < WIDE * known.min():  # else powers of ten are labels enough
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
 

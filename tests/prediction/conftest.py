@@ -3,12 +3,9 @@
 from pathlib import Path
 
 import pytest
-from built_once import built_once
-from trained_run import TINY, write_run
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the run; the crystals lie in `small.jsonl` two levels above."""
-    folder = built_once(tmp_path_factory, "all models", lambda folder: write_run(folder, TINY))
-    return folder / "runs" / "small"
+def run(run_of_all_models: Path) -> Path:
+    """The folder of the run."""
+    return run_of_all_models
