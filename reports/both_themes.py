@@ -74,7 +74,7 @@ class RendererOfBoth(RendererBase):
         self.dark.draw_quad_mesh(in_dark(gc), *where, *colours)
 
     def draw_image(
-        self, gc: GraphicsContextBase, x: float, y: float, im: np.ndarray, transform: Any = None
+        self, gc: GraphicsContextBase, x: float, y: float, im: Any, transform: Any = None
     ) -> None:
         for each in (self.light, self.dark):
             each.draw_image(gc, x, y, im)
@@ -112,7 +112,7 @@ def dark_colour(colour: Any) -> Any:
     return (*IN_DARK.get((red, green, blue), (red, green, blue)), *opacity)
 
 
-def dark_colours(colours: Any) -> np.ndarray:
+def dark_colours(colours: Any) -> Any:
     """Colours (n, 4) in the dark theme."""
     found = np.asarray(colours, dtype=np.float64)
     return np.array([dark_colour(each) for each in found.tolist()]).reshape(found.shape)
