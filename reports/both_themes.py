@@ -73,9 +73,7 @@ class RendererOfBoth(RendererBase):
         colours = dark_colours(facecolors), antialiased, dark_colours(edgecolors)
         self.dark.draw_quad_mesh(in_dark(gc), *where, *colours)
 
-    def draw_image(
-        self, gc: GraphicsContextBase, x: float, y: float, im: Any, transform: Any = None
-    ) -> None:
+    def draw_image(self, gc: GraphicsContextBase, x: float, y: float, im: Any, transform: Any = None) -> None:
         for each in (self.light, self.dark):
             each.draw_image(gc, x, y, im)
 

@@ -95,7 +95,7 @@ def _at_hand(distributions: Mapping[str, Any], judged: Sequence[tuple[Mapping[st
         for number, (values, error) in enumerate(judged)
     ]
 
-    class AtHand(optuna.storages.InMemoryStorage):  # type: ignore[misc, name-defined]
+    class AtHand(optuna.storages.InMemoryStorage):  # type: ignore[name-defined]
         def get_all_trials(self, study_id: int, deepcopy: bool = True, states: Any = None) -> list[Any]:
             return trials
 
