@@ -6,17 +6,22 @@ from dataclasses import dataclass
 from suite.space.node import Node, suggestion
 
 KEYS = ("reference", "factors", "recipe")
+ONE_AT_A_TIME = "one-at-a-time"
+DESIGNS = (ONE_AT_A_TIME, "factorial")
 
 
 @dataclass(frozen=True)
 class AblationBlock:
-    """The parts of the block: parameters of the reference, and each factor's list of values."""
+    """The parts of the block: parameters of the reference, and each factor's list of values; and the design,
+    one of DESIGNS, that says whether changes are combined.
+    """
 
+    design: str
     reference: Mapping[str, Node]
     factors: Mapping[str, Node]
 
 
-def read_ablation(block: Node) -> AblationBlock:
+def read_ablation(block: Node, design: str) -> AblationBlock:
     """The checked parts; what the values mean is for the model to say.
 
     Raises:
@@ -34,4 +39,4 @@ def read_ablation(block: Node) -> AblationBlock:
     reference = dict(entries["reference"].mapping()) if "reference" in entries else {}
     if "recipe" in entries:
         reference["recipe"] = entries["recipe"]
-    return AblationBlock(reference, factors)
+    return AblationBlock(design, reference, factors)

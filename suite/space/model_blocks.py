@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from crystalformer.training.config import TrainConfig
-from suite.space.ablation_block import AblationBlock, read_ablation
+from suite.space.ablation_block import ONE_AT_A_TIME, AblationBlock, read_ablation
 from suite.space.conditions import KEY, active_names, check_no_circle, read_condition
 from suite.space.domains import Choice, Constant, Domain
 from suite.space.model_space import ModelSpace, train_config
@@ -34,15 +34,15 @@ def read_models(
     train: Node | None,
     entries: Mapping[str, "ModelEntry"],
     epochs: Collection[int],
-    ablation: bool = False,
+    design: str | None = None,
     only: Collection[str] = (),
 ) -> tuple[dict[str, ModelSpace], list[str]]:
     """The checked `models` block, and notes on published values that the space does not allow.
 
     Instead of a mapping, `all` stands for every model of the registry, with nothing of its own searched.
     `train` is the block shared by all models; `epochs` are the lengths of run to be possible, the
-    search's first. In an `ablation` each block has a reference and factors. Of the models in the block,
-    those in `only` are read, or all where it is empty.
+    search's first. In an ablation, which has a `design`, each block has a reference and factors. Of the
+    models in the block, those in `only` are read, or all where it is empty.
 
     Raises:
         SpaceError: an unknown model or parameter, or a value, range or combination the model refuses.
@@ -62,7 +62,7 @@ def read_models(
             block.unknown("model", key, tuple(entries))
         if only and key not in only:
             continue
-        parts = read_ablation(block) if ablation else None
+        parts = read_ablation(block, design) if design else None
         spaces[key] = _ModelReader(entries[key], block, shared, tuple(epochs), notes, parts).read()
     return spaces, notes
 
@@ -126,7 +126,8 @@ class _ModelReader:
             priors={name: read_prior(name, entries, domains[name]) for name, entries in priors.items()},
             more_starts=self._more_starts(everywhere, domains, constants),
         )
-        for point in trial_points(domains, first):
+        combined = self.ablation is None or self.ablation.design != ONE_AT_A_TIME
+        for point in trial_points(domains, first, combined):
             params = self._existing(domains, point)
             self._try({**constants, **params}, {name for name in params if params[name] != first.get(name)})
         self._note_epochs()

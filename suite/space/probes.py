@@ -12,11 +12,17 @@ MOST_COMBINATIONS = 2000
 SAMPLES = 200
 
 
-def trial_points(domains: Mapping[str, Domain], first: Mapping[str, Scalar]) -> Iterator[dict[str, Scalar]]:
-    """Configurations to try: one parameter changed at a time, combinations of ends, a fixed random sample."""
+def trial_points(
+    domains: Mapping[str, Domain], first: Mapping[str, Scalar], combined: bool = True
+) -> Iterator[dict[str, Scalar]]:
+    """Configurations to try: one parameter changed at a time and, where changes are combined in the search,
+    combinations of ends and a fixed random sample.
+    """
     for name, domain in domains.items():
         for value in domain.probes():
             yield {**first, name: value}
+    if not combined:
+        return
     ends = {name: domain.ends() for name, domain in domains.items()}
     if math.prod(len(values) for values in ends.values()) <= MOST_COMBINATIONS:
         for combination in itertools.product(*ends.values()):

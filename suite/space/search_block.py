@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
+from suite.space.ablation_block import DESIGNS
 from suite.space.model_space import ModelSpace
 from suite.space.node import Node
 from suite.space.population_keys import (
@@ -16,7 +17,7 @@ from suite.space.population_keys import (
 OBJECTIVES = ("val_mae", "parameters", "predict_ms_per_crystal", "seconds")
 SAMPLERS = ("tpe", "random", "quasi-random", "gp", "cma-es", "nsga-ii", "grid", "ablate")
 SCHEDULERS = ("asha", "hyperband", "median", "none", "pbt")
-DESIGNS = ("one-at-a-time", "factorial")
+
 LARGEST_SEED = 2**32 - 1  # of NumPy's generators
 
 

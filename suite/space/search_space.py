@@ -143,8 +143,7 @@ def load_space(
         from suite.registry import MODELS  # imports torch, which most mistakes need not wait for
 
         models = MODELS
-    ablation = search.sampler == "ablate"
-    spaces, notes = read_models(blocks["models"], blocks.get("train"), models, lengths, ablation, only)
+    spaces, notes = read_models(blocks["models"], blocks.get("train"), models, lengths, search.design, only)
     check_combination(search_node, search, objective, spaces)
     if budget.trials is None and not search.listed:
         blocks["budget"].fail(f"missing key 'trials'; required with the sampler {search.sampler}")

@@ -26,6 +26,15 @@ models:
 """
 
 
+def test_only_what_will_run_has_to_be_possible(tmp_path: Path) -> None:
+    """One block with a scale of 2.8 is impossible; one at a time the two changes never meet."""
+    text = ABLATION.replace("scale: [0.7, 2.1]", "scale: [0.7, 2.8]")
+    scales = {(point["depth"], point["scale"]) for _, point in listed(load(tmp_path, text))}
+    assert {(3, 2.8), (1, 1.4)} < scales
+    said = refusal(tmp_path, text, "search.design=factorial")
+    assert "expected less than 2.8 for one block, got 2.8" in said
+
+
 def ledger_of(folder: Path, space: SearchSpace) -> TrialLedger:
     return TrialLedger(open_storage(DEFAULT, folder), "study", space)
 
