@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -34,24 +35,26 @@ def trials_of(folder: Path, name: str = "small") -> pd.DataFrame:
 
 
 def test_a_finished_search_is_extended_and_begun_anew(
-    tmp_path: Path, search_command: Callable[..., list[str]]
+    finished: Path, tmp_path: Path, search_command: Callable[..., list[str]]
 ) -> None:
-    small_space(tmp_path, **ONE_MODEL)
-    run(search_command(tmp_path))
-    before = trials_of(tmp_path)
-    assert len(before) == 2
+    for name in ("runs", "data"):
+        shutil.copytree(finished / name, tmp_path / name)
+    shutil.copy(finished / "space.yaml", tmp_path)
+    before = trials_of(finished)
+    assert len(before) == 6
 
-    run(search_command(tmp_path, "--trials", "4"))
+    run(search_command(tmp_path, "--trials", "8"))
     after = trials_of(tmp_path)
-    assert after["trial_id"].tolist() == ["t0000", "t0001", "t0002", "t0003"]
-    pd.testing.assert_frame_equal(after[:2][list(before.columns)], before)
+    assert after["trial_id"].tolist() == [f"t{number:04d}" for number in range(8)]
+    pd.testing.assert_frame_equal(after[:6][list(before.columns)], before)
 
-    done = run(search_command(tmp_path, "--fresh", "--set", "train.batch_size=4"))
+    small_space(tmp_path, **ONE_MODEL)
+    done = run(search_command(tmp_path, "--fresh"))
     assert "started" in done.stdout
     assert len(trials_of(tmp_path)) == 2
     aside = [path for path in (tmp_path / "runs").iterdir() if path.name.startswith("small.")]
     assert len(aside) == 1
-    assert len(pd.read_parquet(aside[0] / "trials.parquet")) == 4
+    assert len(pd.read_parquet(aside[0] / "trials.parquet")) == 8
 
 
 def test_two_targets_are_two_studies(tmp_path: Path, search_command: Callable[..., list[str]]) -> None:
