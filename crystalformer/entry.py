@@ -1,12 +1,14 @@
 """`ModelEntry`: what the suite has to know of a model to search, train, compare and report it."""
 
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.batch import CrystalBatch, CrystalBatches
@@ -15,6 +17,11 @@ from crystalformer.training.config import TrainConfig
 
 def needs_no_calibration(model: nn.Module, batch: CrystalBatch) -> None:
     """Most models take nothing from their first batch."""
+
+
+def one_after_the_other(networks: Sequence[nn.Module]) -> Callable[[CrystalBatch], Tensor]:
+    """Most models have no faster way to predict a batch by several networks."""
+    return lambda batch: torch.stack([network(batch)[: batch.real] for network in networks])
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,8 @@ class ModelEntry:
         published_recipe: the training settings of the paper or its released code.
         calibrate: sets statistics that the model takes from its first training batch, before training.
         facts: what a run's record says of a configuration beside the configuration itself.
+        alike: whether networks of two configurations read the same batches, so that they can be `together`.
+        together: trained networks -> what predicts a batch by all, (networks, crystals, targets).
         variants: other published configurations by their names, which readers see.
     """
 
@@ -62,4 +71,6 @@ class ModelEntry:
     published_recipe: TrainConfig
     calibrate: Callable[[Any, CrystalBatch], None] = needs_no_calibration
     facts: Callable[[Any], dict[str, float | None]] = lambda config: {}
+    alike: Callable[[Any, Any], bool] = operator.eq
+    together: Callable[[Sequence[Any]], Callable[[CrystalBatch], Tensor]] = one_after_the_other
     variants: Mapping[str, Variant] = field(default_factory=dict)

@@ -4,10 +4,12 @@
 """
 
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from baselines import (
     alignn,
@@ -22,12 +24,13 @@ from baselines import (
     schnet,
 )
 from crystalformer.data.array_store import ArrayStore
-from crystalformer.data.batch import CrystalBatches
+from crystalformer.data.batch import CrystalBatch, CrystalBatches
 from crystalformer.data.elements import unknown_elements
 from crystalformer.data.image_batch import ImageBatches
-from crystalformer.entry import ModelEntry, Variant
+from crystalformer.entry import ModelEntry, Variant, one_after_the_other
 from crystalformer.model.config import CrystalformerConfig, CrystalFramerConfig
 from crystalformer.model.crystalformer import Crystalformer
+from crystalformer.model.stacked import alike, stacked
 from crystalformer.training.config import TrainConfig
 
 
@@ -53,6 +56,10 @@ def _truncation(config: Any) -> dict[str, float | None]:
     return {"images_radius": config.images_radius, "truncation_bound": bound if bound < math.inf else None}
 
 
+def _together(networks: Sequence[Crystalformer]) -> Callable[[CrystalBatch], Tensor]:
+    return stacked(networks) or one_after_the_other(networks)
+
+
 CRYSTALFORMER = ModelEntry(
     key="crystalformer",
     label="Crystalformer",
@@ -64,6 +71,8 @@ CRYSTALFORMER = ModelEntry(
     published_parameters=853_505,
     published_recipe=TrainConfig(epochs=500, batch_size=128, swa_epochs=50),
     calibrate=Crystalformer.calibrate,
+    alike=alike,
+    together=_together,
     facts=_truncation,
     variants={"7 blocks": Variant({"num_layers": 7}, 1_471_745)},
 )
@@ -78,6 +87,8 @@ CRYSTALFRAMER = ModelEntry(
     published_parameters=951_809,
     published_recipe=TrainConfig(epochs=800, batch_size=128, swa_epochs=50),
     calibrate=Crystalformer.calibrate,
+    alike=alike,
+    together=_together,
     facts=_truncation,
     variants={
         "lightweight": Variant(

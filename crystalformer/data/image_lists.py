@@ -77,6 +77,9 @@ def _images(store: ArrayStore, radius: float, workers: int) -> Iterator[RadiusIm
         return radius_images(positions, lattices, sizes, radius, dtype=np.float32, names=store.ids[rows])
 
     starts = range(0, len(store), CHUNK)
+    if len(starts) == 1:  # not worth a thread
+        yield images_of(0)
+        return
     with ThreadPoolExecutor(workers) as pool:  # threads, as the search runs without Python's lock
         parts = pool.map(images_of, starts)
         yield from with_progress(parts, len(starts), f"images of {store.name} within {radius:.4g} Å")

@@ -4,7 +4,8 @@ A model answers for any crystal it can represent. Beyond what it has seen the an
 in the answer itself shows it: the seeds of an ensemble may agree on the wrong number.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -38,14 +39,22 @@ class TrainingRange:
 
     @classmethod
     def of(cls, crystals: Iterable[Crystal]) -> Self:
-        """The range of at least one crystal."""
+        """The range of at least one crystal.
+
+        Raises:
+            ValueError: a cell is so flat that its closest atoms cannot be searched.
+        """
         elements: set[int] = set()
         sizes, volumes, distances = [], [], []
         for crystal in crystals:
             elements |= _elements(crystal)
             sizes.append(len(crystal))
             volumes.append(_volume_per_atom(crystal))
-            distances.append(closest_atoms(crystal))
+            distances += closest_atoms([crystal]).tolist()
+        if np.isnan(distances).any():
+            raise ValueError(
+                f"training crystal {np.isnan(distances).argmax() + 1}: expected a cell less flat"
+            )
         return cls(
             crystals=len(sizes),
             elements=tuple(sorted(elements)),
@@ -54,8 +63,11 @@ class TrainingRange:
             closest=(min(distances), max(distances)),
         )
 
-    def warnings(self, crystal: Crystal) -> list[str]:
-        """In what a crystal lies outside of the range, one text each; none for one like those seen."""
+    def warnings(self, crystals: Sequence[Crystal]) -> list[list[str]]:
+        """In what each crystal lies outside of the range, one text each; none for one like those seen."""
+        return [self._warnings(*pair) for pair in zip(crystals, closest_atoms(crystals), strict=True)]
+
+    def _warnings(self, crystal: Crystal, closest: float) -> list[str]:
         found = []
         unseen = sorted(_elements(crystal) - set(self.elements))
         if unseen:
@@ -64,11 +76,9 @@ class TrainingRange:
         if len(crystal) > MANY_ATOMS * self.atoms:
             found.append(f"{len(crystal)} atoms in the cell, at most {self.atoms} in training")
         found += _outside("a volume per atom of {} Å^3", _volume_per_atom(crystal), self.volume_per_atom)
-        try:
-            found += _outside("the closest atoms {} Å apart", closest_atoms(crystal), self.closest)
-        except ValueError:
-            found.append("a cell so flat that its closest atoms were not searched")
-        return found
+        if math.isnan(closest):
+            return [*found, "a cell so flat that its closest atoms were not searched"]
+        return found + _outside("the closest atoms {} Å apart", closest, self.closest)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain lists, for JSON."""
@@ -87,20 +97,31 @@ class TrainingRange:
         return cls(**{**fields, **lists})
 
 
-def closest_atoms(crystal: Crystal) -> float:
-    """Distance in Å of the two closest atoms of a crystal, periodic images of one atom included.
+def closest_atoms(crystals: Sequence[Crystal]) -> np.ndarray:
+    """Distance in Å of the two closest atoms of each crystal, periodic images of one atom included.
 
     No arrangement of spheres is denser than close packing (T. C. Hales, Ann. Math. 162 (2005) 1065), so the
-    distance is at most (√2 V/N)^(1/3), and the search ends there.
+    distance is at most (√2 V/N)^(1/3), and the search ends there. It goes through all crystals at once, each
+    in units of its own bound.
 
-    Raises:
-        ValueError: the cell is so flat that it has too many images.
+    Returns:
+        (crystals,); NaN for a cell so flat that it has too many images.
     """
-    bound = (2**0.5 * _volume_per_atom(crystal)) ** (1 / 3)
-    positions, lattices = crystal.frac_coords @ crystal.lattice, crystal.lattice[None]
-    found = radius_images(positions, lattices, np.array([len(crystal)]), bound * (1 + 1e-6))
+    bounds = np.array([(2**0.5 * _volume_per_atom(crystal)) ** (1 / 3) for crystal in crystals])
+    lattices = np.stack([crystal.lattice for crystal in crystals]) / bounds[:, None, None]
+    positions = [crystal.frac_coords @ lattice for crystal, lattice in zip(crystals, lattices, strict=True)]
+    sizes = np.array([len(crystal) for crystal in crystals])
+    try:
+        found = radius_images(np.concatenate(positions), lattices, sizes, 1 + 1e-6)
+    except ValueError:  # one of them is flat
+        if len(crystals) == 1:
+            return np.array([np.nan])
+        return np.concatenate([closest_atoms([crystal]) for crystal in crystals])
+    first_atoms = np.cumsum(sizes) - sizes
+    ends = np.cumsum(np.add.reduceat(found.counts, first_atoms))
+    parts = np.split(found.distances, ends[:-1])
     # each atom is its own image at distance 0
-    return float(np.partition(found.distances, len(crystal))[len(crystal)])
+    return bounds * [np.partition(part, size)[size] for part, size in zip(parts, sizes, strict=True)]
 
 
 def _elements(crystal: Crystal) -> set[int]:

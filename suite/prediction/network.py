@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ FEW_ATOMS = 128
 
 
 class Networks:
-    """All seeds of all targets whose model has the same configuration: graphs are built once for them.
+    """All seeds of all targets whose networks read the same batches: graphs are built once for them.
 
     Raises:
         UnusableModel: the model is not in the registry, or settings or weights do not fit it.
@@ -31,15 +32,24 @@ class Networks:
         if entry is None:
             raise UnusableModel(f"model: expected one of {', '.join(MODELS)}, got {first.model!r}")
         self._entry = entry
-        try:
-            self._config = entry.config(**first.config)
-        except (TypeError, ValueError) as error:
-            raise UnusableModel(f"{entry.key}: expected settings of this model, got {error}") from None
         self.targets = [trained.saved for trained in targets]
-        self._seeds = [[self._network(weights) for weights in trained.weights] for trained in targets]
+        configs = [self._settings(target) for target in self.targets]
+        self._config = configs[0]
+        networks = [
+            self._network(config, weights)
+            for config, trained in zip(configs, targets, strict=True)
+            for weights in trained.weights
+        ]
+        self._predict = entry.together(networks)
 
-    def _network(self, weights: Weights) -> nn.Module:
-        network = self._entry.build(self._config)
+    def _settings(self, target: SavedTarget) -> Any:
+        try:
+            return self._entry.config(**target.config)
+        except (TypeError, ValueError) as error:
+            raise UnusableModel(f"{self._entry.key}: expected settings of this model, got {error}") from None
+
+    def _network(self, config: Any, weights: Weights) -> nn.Module:
+        network = self._entry.build(config)
         try:
             network.load_state_dict(dict(weights))
         except RuntimeError as error:
@@ -59,15 +69,14 @@ class Networks:
         """
         store = MemoryStore(crystals)
         batches = self._entry.batches(store, np.full((len(crystals), 1), np.nan), self._config, None)
-        values = [np.full((len(seeds), len(crystals)), np.nan) for seeds in self._seeds]
+        values = [np.full((len(target.seeds), len(crystals)), np.nan) for target in self.targets]
         rows = [row for row in range(len(crystals)) if row not in batches.failures]
         with torch.inference_mode(), _threads_for(int(store.sizes.sum())):
             for indices in evaluation_batches(rows, BATCH, store.sizes) if rows else ():
-                batch = batches(indices)
-                for target, seeds, results in zip(self.targets, self._seeds, values, strict=True):
-                    for seed, network in enumerate(seeds):
-                        output = network(batch)[: batch.real].double().numpy()
-                        results[seed, indices] = target.scaler.unscale(output)[:, 0]
+                outputs = iter(self._predict(batches(indices)).double().numpy())
+                for target, results in zip(self.targets, values, strict=True):
+                    for seed in range(len(target.seeds)):
+                        results[seed, indices] = target.scaler.unscale(next(outputs))[:, 0]
         return values, batches.failures
 
 
@@ -83,7 +92,7 @@ def _threads_for(atoms: int) -> Iterator[None]:
 
 
 def grouped(targets: Sequence[TrainedTarget]) -> list[Networks]:
-    """The targets' networks, those of equal configurations together."""
+    """The targets' networks, those that read the same batches together."""
     groups: list[list[TrainedTarget]] = []
     for trained in targets:
         for group in groups:
@@ -96,4 +105,10 @@ def grouped(targets: Sequence[TrainedTarget]) -> list[Networks]:
 
 
 def _same_batches(one: SavedTarget, other: SavedTarget) -> bool:
-    return (one.model, one.config) == (other.model, other.config)
+    if one.model != other.model or one.model not in MODELS:
+        return False
+    entry = MODELS[one.model]
+    try:
+        return entry.alike(entry.config(**one.config), entry.config(**other.config))
+    except (TypeError, ValueError):  # told when it is built
+        return False

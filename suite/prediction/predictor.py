@@ -88,7 +88,9 @@ class Predictor:
             values, failures = _answers(networks, crystals)
             for target, seeds in zip(networks.targets, values, strict=True):
                 if target.training not in texts:
-                    texts[target.training] = ["; ".join(target.training.warnings(c)) for c in crystals]
+                    texts[target.training] = [
+                        "; ".join(found) for found in target.training.warnings(crystals)
+                    ]
                 warnings = texts[target.training]
                 column = self.targets.index(target)
                 found = _predictions(target, crystals, seeds, failures, warnings)

@@ -33,21 +33,23 @@ def test_the_closest_atoms_are_found_in_any_cell(seed: int, atoms: int) -> None:
     rng = np.random.default_rng(seed)
     lattice = np.eye(3) * rng.uniform(2, 8, 3) + rng.uniform(-0.7, 0.7, (3, 3))
     crystal = Crystal("c", lattice, rng.uniform(-1, 2, (atoms, 3)), [1] * atoms)
-    assert closest_atoms(crystal) == pytest.approx(brute_force(crystal), rel=1e-9)
+    other = Crystal("other", lattice * 3, crystal.frac_coords, [1] * atoms)
+    expected = [brute_force(crystal), brute_force(other)]
+    assert closest_atoms([crystal, other]) == pytest.approx(expected, rel=1e-9)
 
 
 def test_close_packing_is_the_farthest_that_atoms_can_be_apart() -> None:
     fcc = Crystal("fcc", 2.0 * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]), [[0, 0, 0]], [29])
-    assert closest_atoms(fcc) == pytest.approx(2 * 2**0.5)
+    assert closest_atoms([fcc]) == pytest.approx(2 * 2**0.5)
     both = Crystal("two atoms at one place", CUBE, [[0.1, 0, 0], [1.1, 0, 0]], [1, 2])
-    assert closest_atoms(both) == pytest.approx(0, abs=1e-9)
+    assert closest_atoms([both]) == pytest.approx(0, abs=1e-9)
 
 
 def test_a_training_crystal_is_inside_and_survives_json() -> None:
     crystals = read_bundled(DATASETS["mp-elastic-2015"])[:80]
     seen = TrainingRange.of(crystals)
     assert seen.crystals == 80
-    assert not [text for crystal in crystals for text in seen.warnings(crystal)]
+    assert not any(seen.warnings(crystals))
     assert TrainingRange.from_dict(json.loads(json.dumps(seen.to_dict()))) == seen
 
 
@@ -70,8 +72,15 @@ def test_each_way_to_be_outside_is_told() -> None:
             "the closest atoms 0.4 Å apart, 3.46 to 4.16 in training",
         ],
     }
-    for crystal, expected in far.items():
-        assert seen.warnings(crystal) == expected, crystal.id
+    assert seen.warnings([CSCL, *far]) == [[], *far.values()]
+
+
+def test_a_flat_cell_spoils_no_other() -> None:
+    seen = TrainingRange.of([CSCL])
+    flat = Crystal("flat", np.diag([1e-6, 1e3, 1e3]), [[0, 0, 0]], [55])
+    ordinary, told = seen.warnings([CSCL, flat])
+    assert ordinary == []
+    assert told[-1] == "a cell so flat that its closest atoms were not searched"
 
 
 def test_the_symbols_are_those_of_pymatgen() -> None:
