@@ -8,6 +8,7 @@ files disagree with each other stops the report.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,9 +151,18 @@ def _read_trials(folder: Path, finished: bool) -> pd.DataFrame:
     if not path.is_file() and not finished:  # interrupted before the first trial was written
         return pd.DataFrame(columns=list(TRIAL_COLUMNS))
     trials = _read_table(path, TRIAL_COLUMNS).sort_values("number", kind="stable", ignore_index=True)
+    _check_names(path, trials)
     return trials.astype(
         {"val_mae": "float64", "seconds": "float64"}
     )  # None where all trials are still running
+
+
+def _check_names(path: Path, trials: pd.DataFrame) -> None:
+    """What becomes part of a path must be no path itself."""
+    for column in {"trial_id", "imported_from"} & set(trials.columns):
+        for name in trials[column].dropna():
+            if not re.fullmatch(r"\w[\w.+-]*", str(name), flags=re.ASCII):
+                raise ReportError(f"{path}: {column}: expected a name without a path, got {str(name)[:80]!r}")
 
 
 def _read_finals(folder: Path, believe: bool) -> tuple[tuple[FinalRun, ...], tuple[Unfinished, ...]]:
@@ -175,6 +185,10 @@ def _read_finals(folder: Path, believe: bool) -> tuple[tuple[FinalRun, ...], tup
 
 def _read_final(folder: Path, believe: bool) -> FinalRun:
     record = _read_json(folder / "run.json", RUN_KEYS)
+    if record["run_id"] != folder.name:
+        raise ReportError(
+            f"{folder / 'run.json'}: run_id: expected {folder.name!r}, got {record['run_id']!r}"
+        )
     stored = _read_table(folder / "predictions.parquet", PREDICTION_COLUMNS)
     _check_predictions(stored, record["run_id"], set(record.get("unrepresented") or ()))
     predictions = stored[stored["y_pred"].notna()].reset_index(drop=True)

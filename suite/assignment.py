@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from suite.file_names import plain_name
 from suite.space.scalars import Scalar
 
 ATTRIBUTE = "assignment"  # of a trial of the study
@@ -61,7 +62,13 @@ class Assignment:
 
     @classmethod
     def read(cls, attributes: Mapping[str, Any]) -> "Assignment":
-        """The assignment of a trial with these attributes."""
+        """The assignment of a trial with these attributes.
+
+        Raises:
+            ValueError: an id is no name of a folder, so that the study is not one of ours.
+        """
         plain = json.loads(attributes[ATTRIBUTE])
         member = plain.get("member")
+        for trial_id in (plain["trial_id"], (member or {}).get("source") or plain["trial_id"]):
+            plain_name("trial id", trial_id)
         return cls(**{**plain, "member": None if member is None else Membership.read(member)})

@@ -11,13 +11,13 @@
 No labels: those are in the predictions of the final runs alone.
 """
 
-import os
 from pathlib import Path
 
 import pandas as pd
 
 from crystalformer.sources.descriptions import NOT_FOUND, SYMMETRY_TOLERANCE, describe
 from suite.prepare import PreparedData
+from suite.records import replacing
 
 CRYSTALS = "crystals.parquet"
 
@@ -40,9 +40,8 @@ def write_crystals(folder: Path, data: PreparedData) -> Path:
         }
     ).astype({"atoms": "Int32", "space_group": "Int16"})
     frame.attrs = {"symmetry_tolerance": SYMMETRY_TOLERANCE}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    frame.to_parquet(partial, index=False)
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        frame.to_parquet(partial, index=False)
     return path
 
 

@@ -18,7 +18,9 @@ from filelock import FileLock, Timeout
 
 from crystalformer.sources.rejections import write_report
 from suite.earlier_trials import import_earlier_trials
+from suite.file_names import in_file_names
 from suite.ledger import TrialLedger
+from suite.leftovers import remove_leftovers
 from suite.mirror import Mirror, MirrorError
 from suite.population import PopulationLedger
 from suite.prepare import PreparedData
@@ -120,6 +122,7 @@ class Experiment:
             if earlier.get("space_digest") == space.digest and (folder / "trials.parquet").exists():
                 _check_studies(opened, space, earlier)
             experiment = cls(folder, space, data, earlier | facts(space, data, command), opened, lock)
+            remove_leftovers(folder, experiment._ended())
             if earlier.get("space", dict(space.content)) != space.content:
                 experiment._begin_new_studies(earlier)
             experiment.record["notes"] += [
@@ -170,6 +173,10 @@ class Experiment:
         """All trials of all targets."""
         return [row for target, ledger in self.ledgers.items() for row in ledger.rows(target)]
 
+    def _ended(self) -> set[str]:
+        trials = (trial for ledger in self.ledgers.values() for trial in ledger.trials())
+        return {trial.assignment.trial_id for trial in trials if trial.state != "running"}
+
     def write_trials(self, now: bool = False) -> None:
         """Write `trials.parquet` from the study, at most every few seconds unless `now`."""
         if now or time.monotonic() - self._table_written > _TABLE_EVERY_S:
@@ -186,7 +193,7 @@ class Experiment:
             self._storage,
             study_name=_study_name(self.space, target, self.record["id"]),
             space=self.space,
-            prefix=f"{target}-t" if len(self.space.data.targets) > 1 else "t",
+            prefix=f"{in_file_names(target)}-t" if len(self.space.data.targets) > 1 else "t",
             searched_s=lambda: self._searching.seconds,
             facts={
                 "experiment": self.record["id"],

@@ -28,7 +28,9 @@ from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.manifest import file_sha256
 from crystalformer.data.splits import Split, load_split
 from crystalformer.data.training_range import TrainingRange
+from crystalformer.durable import folder_to_disk
 from suite.costs import device_name, peak_memory_mb, reset_peak_memory, timed, timed_predictions
+from suite.file_names import in_file_names
 from suite.progress import Watcher
 from suite.provenance import provenance
 from suite.records import read_json, write_json
@@ -73,7 +75,7 @@ class FinalJob:
 def run_id(model: str, dataset: str, target: str, seed: int, config: dict) -> str:
     """A readable, reproducible name: `<model>-<dataset>-<target>-s<seed>-<hash of the configuration>`."""
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:8]
-    return f"{model}-{dataset}-{target}-s{seed}-{digest}"
+    return f"{model}-{dataset}-{in_file_names(target)}-s{seed}-{digest}"
 
 
 def run_final(job: FinalJob, place: Place = ALONE) -> None:
@@ -113,6 +115,7 @@ def publish(job: FinalJob, evaluation: "Evaluation", record: dict) -> None:
     evaluation.predictions.to_parquet(predictions, index=False)
     write_json(folder / "run.json", record | {"predictions_sha256": file_sha256(predictions)})
     keep_earlier_reads(job.folder, folder)
+    folder_to_disk(folder)
     shutil.rmtree(job.folder, ignore_errors=True)
     os.replace(folder, job.folder)
 
@@ -285,8 +288,6 @@ class CurveFollower:
         """Report the epochs that are new since the last look."""
         folder = job.folder if job.finished else Path(job.task.folder)
         for row in read_curve(folder / "curve.csv")[self._seen.get(job.task.run_id, 0) :]:
-            if not all(row.values()):
-                return  # the last row is being written
             epoch = int(row["epoch"])
             self._seen[job.task.run_id] = epoch
             self._watcher.epoch(job.task.run_id, epoch, float(row["val_mae"]), float(row["crystals_per_s"]))

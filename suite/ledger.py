@@ -12,7 +12,6 @@ known, so a search continues from its study alone: no state of Ray's is needed a
 """
 
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,7 +30,8 @@ from suite.trial_record import IMPORTED_FROM, Curve, State, TrialRecord
 from suite.trial_table import trial_row
 from suite.turns import Turn, Turns
 
-# Workers that one trial may lose. A trial that kills its worker itself, by a crash, ends after that.
+# Workers that one trial may lose before it gets any further. One that kills its worker itself, by a crash,
+# ends after that; one that runs for weeks on machines that come and go does not.
 MOST_LOSSES = 8
 
 
@@ -68,7 +68,7 @@ class TrialLedger:
         if self._study.attributes.get("facts") != self.facts:
             self._study.set_attribute("facts", self.facts)
             self._study.name_values(_value_names(space.objective, self.facts.get("unit")))
-        self._losses: Counter[int] = Counter()
+        self._losses: dict[int, tuple[int, int]] = {}  # number -> how many, and epochs known at the last one
         self._unfinished = [trial.assignment for trial in self.trials() if trial.state == "running"]
         for assignment in self._unfinished:
             self.trials()[assignment.number].curve = curve_of(assignment.trial_id)
@@ -157,11 +157,17 @@ class TrialLedger:
 
     def take_back(self, assignment: Assignment) -> bool:
         """Hand a trial out again that Tune gave up with its worker; False where it has lost too many."""
-        self._losses[assignment.number] += 1
-        if self._losses[assignment.number] > MOST_LOSSES:
+        number = assignment.number
+        epochs, (losses, before) = self.trials()[number].epochs, self._losses.get(number, (0, 0))
+        self._losses[number] = (losses + 1 if epochs == before else 1, epochs)
+        if self._losses[number][0] > MOST_LOSSES:
             return False
-        self._unfinished.append(assignment)
+        self.put_back(assignment)
         return True
+
+    def put_back(self, assignment: Assignment) -> None:
+        """Hand a trial out again that could not begin."""
+        self._unfinished.append(assignment)
 
     def use_gpus(self, number: int, gpus: float) -> None:
         """Record the GPUs, or the part of one, that the trial gets."""

@@ -121,11 +121,19 @@ class Mirror:
             raise
 
     def _listed(self) -> set[str]:
-        """Names of the files that are there, below the experiment."""
+        """Names of the files that are there, below the experiment.
+
+        Raises:
+            MirrorError: one leads out of it; an object store takes any name.
+        """
         selector = fs.FileSelector(self.path, recursive=True, allow_not_found=True)
         found = self.filesystem.get_file_info(selector)
         files = (info.path[len(self.path) + 1 :] for info in found if info.type == fs.FileType.File)
-        return {name for name in files if _is_kept(name.rpartition("/")[2])}
+        names = {name for name in files if _is_kept(name.rpartition("/")[2])}
+        for name in names:
+            if ".." in (parts := name.split("/")) or "" in parts:
+                raise MirrorError(f"{self.shown}: expected files of an experiment, got {name!r}")
+        return names
 
     def _record(self) -> dict[str, Any] | None:
         path = f"{self.path}/search.json"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from suite.broken import SearchBroken
-from suite.mirror import MIRROR_ERRORS, Mirror
+from suite.mirror import MIRROR_ERRORS, Mirror, MirrorError
 
 EVERY_S = 60.0
 _COST = 20  # a pause is at least this many times what writing took
@@ -32,7 +32,7 @@ def mirroring(mirror: Mirror | None, folder: Path) -> Iterator[None]:
         thread.join()
         try:
             mirror.push(folder)
-        except MIRROR_ERRORS as error:
+        except (*MIRROR_ERRORS, MirrorError) as error:
             line = str(error).strip().splitlines()[0]
             raise SearchBroken(f"{mirror.shown}: the last state is not there ({line})") from error
 
@@ -43,7 +43,7 @@ def _keep(mirror: Mirror, folder: Path, over: threading.Event) -> None:
         started = time.monotonic()
         try:
             mirror.push(folder)
-        except MIRROR_ERRORS:
+        except (*MIRROR_ERRORS, MirrorError):
             pause = EVERY_S
         else:
             pause = max(EVERY_S, _COST * (time.monotonic() - started))

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from crystalformer.durable import to_disk
+
 
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as JSON, replacing the file in one step."""
@@ -16,7 +18,7 @@ def write_json(path: Path, content: Any) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write `text`, replacing the file in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _replacing(path) as partial:
+    with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
@@ -39,16 +41,17 @@ def write_table(path: Path, rows: list[dict]) -> None:
             frame[name] = [None if value is None or value != value else str(value) for value in frame[name]]
     if "parameters" in frame:
         frame["parameters"] = frame["parameters"].astype("Int64")
-    with _replacing(path) as partial:
+    with replacing(path) as partial:
         frame.to_parquet(partial, index=False)
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A file that takes the place of `path` when the context ends well, and else goes."""
+def replacing(path: Path) -> Iterator[Path]:
+    """A file that takes the place of `path`, being on the disk, when the context ends well, and else goes."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
+        to_disk(partial)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

@@ -1,10 +1,12 @@
 """The storage of a study, opened: SQLite, Optuna's journal, or PostgreSQL."""
 
+import mmap
+import os
 from pathlib import Path
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
@@ -12,6 +14,7 @@ from suite.storage_url import check_storage, without_secrets
 
 Storage = BaseStorage  # for those who need not know whose it is
 
+_JOURNAL = b'{"op_code":'
 _CONNECT_S = 10  # a server that does not answer by then is down
 
 # What a storage raises when it cannot write or read: a server that went away, a disk that is full.
@@ -64,10 +67,36 @@ def has_study(storage: BaseStorage, name: str) -> bool:
 
 
 def _open_journal(path: Path) -> JournalStorage:
+    if path.exists():
+        _drop_broken_line(path)
     try:
         return JournalStorage(JournalFileBackend(str(path)))
     except (ValueError, KeyError, TypeError) as error:
         raise _wrong(path, error) from error
+
+
+def _drop_broken_line(path: Path) -> None:
+    """Remove a last line that broke off; with another one after it Optuna could not read the file at all."""
+    if not _breaks_off(path):
+        return
+    lock = JournalFileSymlinkLock(str(path))
+    lock.acquire()
+    try:
+        if _breaks_off(path):  # and is not just being written
+            with path.open("r+b") as file:
+                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+                    whole = text.rfind(b"\n") + 1
+                file.truncate(whole)
+    finally:
+        lock.release()
+
+
+def _breaks_off(path: Path) -> bool:
+    with path.open("rb") as file:
+        if not file.read(len(_JOURNAL)).startswith(_JOURNAL):
+            return False  # another file, which is not ours to change
+        file.seek(-1, os.SEEK_END)
+        return file.read() != b"\n"
 
 
 def _wrong(where: object, error: Exception) -> ValueError:

@@ -16,8 +16,11 @@ def log_test_read(folder: Path, split: str) -> str:
     """
     read_at = datetime.now(UTC).isoformat()
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / TEST_READS).open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"read_at": read_at, "split_hash": split}) + "\n")
+    with (folder / TEST_READS).open("a+b") as file:
+        file.seek(0)
+        # A line that broke off stands for a read that did not come about.
+        file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(json.dumps({"read_at": read_at, "split_hash": split}).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
     return read_at

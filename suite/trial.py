@@ -9,12 +9,13 @@ import csv
 import math
 import time
 from dataclasses import asdict, fields
+from itertools import takewhile
 from pathlib import Path
 
-from filelock import FileLock
-
+from crystalformer.durable import to_disk
 from crystalformer.training.checkpoint import save_checkpoint
 from crystalformer.training.loop import EpochRecord, Trainer
+from suite.run_folder import RunFolder
 from suite.team import ALONE, Place, Team
 from suite.tensorboard_log import TrialLog
 from suite.training_setup import TrainingSetup
@@ -22,7 +23,6 @@ from suite.trial_task import TrialTask
 
 # A checkpoint is written when the time since the last one is this many times what writing it took.
 _CHECKPOINT_COST = 20
-_LOCK_TIMEOUT_S = 120.0
 
 
 class TrialRun:
@@ -39,10 +39,7 @@ class TrialRun:
     def __init__(self, task: TrialTask, place: Place = ALONE) -> None:
         self.task = task
         self._team: Team | None = None
-        # A worker of a killed session may live for some seconds more; two must not write one folder.
-        Path(task.folder).mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(Path(task.folder) / ".lock")
-        self._lock.acquire(timeout=_LOCK_TIMEOUT_S)
+        self._folder = RunFolder(Path(task.folder))
         try:
             if place.processes > 1:
                 self._team = Team(task, place)
@@ -75,11 +72,13 @@ class TrialRun:
         Raises:
             Diverged: the training left the finite numbers.
             LostRank: another process of the run is gone; it can be taken up again, as a new run.
+            Superseded: a later process has taken up the run, since this one's session is over.
         """
         if self._again is not None:
             record, self._again = self._again, None
             return record
         record = self.trainer.run_epoch()
+        self._folder.check_ours()
         _append_curve(self.task.curve, record)
         self.seconds += record.seconds + record.eval_seconds
         self._eval_seconds = min(self._eval_seconds, record.eval_seconds)
@@ -108,7 +107,7 @@ class TrialRun:
     def _leave(self) -> None:
         if self._team is not None:
             self._team.close()
-        self._lock.release()
+        self._folder.release()
 
     def _save_if_due(self, asked: bool) -> None:
         started = time.monotonic()
@@ -120,15 +119,26 @@ class TrialRun:
             self.task.asked.unlink(missing_ok=True)
 
     def _save(self, path: Path) -> None:
+        to_disk(self.task.curve)  # no checkpoint is ahead of its curve, whatever happens to the machine
         save_checkpoint(path, self.trainer, self.task.settings(self.trainer.epoch))
 
 
 def read_curve(path: Path) -> list[dict[str, str]]:
-    """Rows of a learning curve; none where there is no file yet."""
+    """Rows of a learning curve, up to the first that is not whole; none where there is no file yet."""
     if not path.exists():
         return []
-    text, ended, _ = path.read_text(encoding="utf-8").rpartition("\n")
-    return list(csv.DictReader(text.splitlines())) if ended else []  # a last row may be half-written
+    text, ended, _ = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")
+    return list(takewhile(_is_whole, csv.DictReader(text.splitlines()))) if ended else []
+
+
+def _is_whole(row: dict) -> bool:
+    """Whether a row has its numbers: a machine that loses its power leaves others, even zero bytes."""
+    try:
+        for value in row.values():
+            float(value)
+        return int(row["epoch"]) > 0
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def _append_curve(path: Path, record: EpochRecord) -> None:
@@ -146,7 +156,7 @@ def _trim_curve(path: Path, epochs: int) -> None:
     if not path.exists():
         return
     names = [field.name for field in fields(EpochRecord)]
-    kept = [row for row in read_curve(path) if all(row.values()) and int(row["epoch"]) <= epochs]
+    kept = [row for row in read_curve(path) if int(row["epoch"]) <= epochs]
     partial = path.with_suffix(".partial")
     with partial.open("w", newline="") as file:
         writer = csv.DictWriter(file, names)

@@ -93,4 +93,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     checksum = hashlib.sha256(to_json(body)).hexdigest()
     if manifest.get("checksum") != checksum:
         raise store_error(folder, MANIFEST, f"checksum {manifest.get('checksum')}", checksum)
+    _check_names(folder, manifest)
     return manifest
+
+
+def _check_names(folder: Path, manifest: dict[str, Any]) -> None:
+    """A manifest names files of its own folder alone."""
+    names = [*manifest.get("files", {}), *(split["file"] for split in manifest.get("splits", {}).values())]
+    for name in names:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise store_error(folder, MANIFEST, "names of files inside the folder", repr(name))

@@ -4,7 +4,6 @@ Everything goes into a temporary folder, which is renamed in the end: the store 
 A folder that a killed writer has left is removed by the next one.
 """
 
-import os
 import re
 import shutil
 import tempfile
@@ -29,6 +28,7 @@ from crystalformer.data.cell_names import AS_GIVEN
 from crystalformer.data.crystal import Crystal
 from crystalformer.data.growing_array import GrowingArray
 from crystalformer.data.manifest import FORMAT, file_sha256, folder_lock, to_json, write_manifest
+from crystalformer.durable import to_disk
 
 ROWS = {"lattices": (3, 3), "frac_coords": (3,), "numbers": (), "offsets": (), MIXED: (3,)}
 IN_USE = ".in-use"  # locked by the process that writes the folder
@@ -158,8 +158,7 @@ class StoreWriter:
     def _place(self, path: Path, manifest: dict[str, Any]) -> None:
         files: dict[str, dict[str, Any]] = {}
         for file_path in sorted(self._temporary.glob("[!.]*")):
-            with file_path.open("rb") as file:
-                os.fsync(file.fileno())
+            to_disk(file_path)
             files[file_path.name] = {"sha256": file_sha256(file_path), "bytes": file_path.stat().st_size}
             if file_path.suffix == ".npy":
                 shape = np.load(file_path, mmap_mode="r", allow_pickle=False).shape

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from crystalformer.durable import to_disk
 from crystalformer.training.averaging import WeightAverage
 from crystalformer.training.loop import EpochRecord, Trainer
 
@@ -40,6 +41,7 @@ def save_checkpoint(path: Path, trainer: Trainer, settings: dict) -> None:
     try:
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         save_file(contiguous, partial, metadata={"state": json.dumps(header)})
+        to_disk(partial)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from crystalformer.training.memory import give_back, out_of_memory
 from crystalformer.training.ranks import LostRank
 from suite.broken import disk_fault
 from suite.ray_driver.share import claim, whereabouts
+from suite.run_folder import FolderHeld, Superseded
 from suite.space.search_space import SearchSpace
 from suite.team import Place
 from suite.trial import TrialRun
@@ -66,7 +67,7 @@ class TrialActor(tune.Trainable):
             if self._run is None:
                 self._run = TrialRun(self._task, self._place)
             return self._advance(self._run)
-        except LostRank:
+        except (LostRank, FolderHeld, Superseded):
             raise  # as if this worker were lost: the trial goes on from its checkpoint in another one
         except Exception as error:  # a trial's failure is data, whatever it is
             if fault := disk_fault(error):

@@ -26,6 +26,7 @@ from suite.progress import Watcher
 from suite.ray_driver.actor import TrialActor, bundle
 from suite.ray_driver.ending import Ending
 from suite.ray_driver.fractions import Fractions
+from suite.ray_driver.lifeline import Lifeline
 from suite.ray_driver.scheduler import PerModelStopping
 from suite.ray_driver.searcher import LedgerSearcher
 from suite.ray_driver.storage_probe import unshared_folder
@@ -98,7 +99,7 @@ def run_search(
     with interrupt_noted() as interrupted:
         while ledger.work_left():  # again where a trial was taken back when Tune had no other to start
             searcher = LedgerSearcher(ledger, make_task, watcher, fractions, save)
-            _run_tune(searcher, Ending(searcher, watcher, interrupted))
+            _run_tune(searcher, Ending(searcher, watcher, interrupted, Lifeline()))
 
 
 def _run_tune(searcher: LedgerSearcher, ending: Ending) -> None:

@@ -7,6 +7,7 @@ from ray import tune
 
 from suite.checkpoint_request import CheckpointRequest
 from suite.progress import Watcher
+from suite.ray_driver.lifeline import Lifeline
 from suite.ray_driver.searcher import LedgerSearcher
 
 STOPPING = "stopping: what runs writes its checkpoint; once more to stop at once"
@@ -19,13 +20,21 @@ class Ending(tune.Callback):
     again, so faults are only noted there (`LedgerSearcher.broken`) and raised here.
     """
 
-    def __init__(self, searcher: LedgerSearcher, watcher: Watcher, interrupted: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        searcher: LedgerSearcher,
+        watcher: Watcher,
+        interrupted: Callable[[], bool],
+        lifeline: Lifeline,
+    ) -> None:
         self._searcher, self._watcher, self._interrupted = searcher, watcher, interrupted
+        self._lifeline = lifeline
 
     def on_step_end(self, iteration: int, trials: list, **info: Any) -> None:
         searcher = self._searcher
         if searcher.broken is not None:
             raise searcher.broken
+        self._lifeline.check()
         if not self._interrupted():
             return
         if searcher.request is None:

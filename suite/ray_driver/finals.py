@@ -16,7 +16,9 @@ from suite.interrupts import interrupt_noted
 from suite.ledger import MOST_LOSSES
 from suite.progress import Watcher
 from suite.ray_driver.fractions import Fractions
+from suite.ray_driver.lifeline import Lifeline
 from suite.ray_driver.share import claim
+from suite.run_folder import FolderHeld
 from suite.space.resources_block import ResourcesSpec
 from suite.space.search_space import SearchSpace
 from suite.team import Place
@@ -31,8 +33,10 @@ def run_finals(
     failed: dict[str, str] = {}
     follower = CurveFollower(watcher)
     request: CheckpointRequest | None = None
+    lifeline = Lifeline()
     with interrupt_noted() as interrupted:
         while waiting or running:
+            lifeline.check()
             while waiting and len(running) < space.search.concurrent and not interrupted():
                 gpus = 0.0 if isinstance(waiting[0], FloorJob) else fractions.of(waiting[0].task)
                 if gpus is None:  # being measured
@@ -64,7 +68,7 @@ def _done(references: list[ray.ObjectRef]) -> list[ray.ObjectRef]:
 
 
 def _start(job: FinalJob, resources: ResourcesSpec, gpus: float) -> ray.ObjectRef:
-    retries: dict[str, Any] = {"max_retries": MOST_LOSSES, "retry_exceptions": [LostRank]}
+    retries: dict[str, Any] = {"max_retries": MOST_LOSSES, "retry_exceptions": [LostRank, FolderHeld]}
     remote = ray.remote(num_cpus=resources.cpu, num_gpus=gpus, **retries)(_final)
     return remote.remote(job, resources.cpu, gpus, resources.processes)
 

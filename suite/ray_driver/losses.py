@@ -1,16 +1,18 @@
 """What a lost worker means for its trial: another try, a smaller one, or the end.
 
-A node that dies or a process that is killed says nothing of the configuration. A worker that Ray's memory
-monitor ended may say something: the trial, or its neighbours on the node, took too much of the host's memory.
-It gets one more try and then counts as too large; with `micro_batch: auto` as many as there are smaller
-passes to be tried. (The system's own killer, where it comes before Ray's, leaves no word; its kills count as
-lost workers.)
+A node that dies or a process that is killed says nothing of the configuration, and neither does a folder that
+a process of an earlier session still holds: that trial is tried again until the folder is free. A worker that
+Ray's memory monitor ended may say something: the trial, or its neighbours on the node, took too much of the
+host's memory. It gets one more try and then counts as too large; with `micro_batch: auto` as many as there
+are smaller passes to be tried. (The system's own killer, where it comes before Ray's, leaves no word; its
+kills count as lost workers.)
 """
 
 import math
 from collections import Counter
 
 from suite.ledger import Assignment, TrialLedger
+from suite.run_folder import FolderHeld
 from suite.trial_task import TrialTask
 
 _OF_THE_MONITOR = "running low on memory"  # in Ray's own message
@@ -37,6 +39,9 @@ class Losses:
             said: Ray's message.
         """
         number = assignment.number
+        if _held(said):
+            self._ledger.put_back(assignment)
+            return None
         if _OF_THE_MONITOR in said:
             self._for_memory[number] += 1
             if not self._halve(number, task) and self._for_memory[number] >= _MOST_MEMORY_LOSSES:
@@ -55,6 +60,17 @@ class Losses:
         before = self._passes.get(number, task.train_config["batch_size"])
         self._passes[number] = math.ceil(before / 2)
         return before > 1
+
+
+def in_words(said: str) -> str:
+    """What happened, for people, from Ray's message."""
+    return _held(said) or "its worker was lost"
+
+
+def _held(said: str) -> str | None:
+    """Who holds the folder, where that is what went wrong."""
+    lines = [line for line in said.splitlines() if FolderHeld.__name__ in line]
+    return lines[-1].rpartition(f"{FolderHeld.__name__}: ")[2].strip() if lines else None
 
 
 def _usage(said: str) -> str:

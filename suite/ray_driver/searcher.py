@@ -15,7 +15,7 @@ from suite.ledger import TrialLedger
 from suite.progress import Watcher
 from suite.ray_driver.actor import trial_config
 from suite.ray_driver.fractions import Fractions
-from suite.ray_driver.losses import Losses
+from suite.ray_driver.losses import Losses, in_words
 from suite.storage import STORAGE_ERRORS
 from suite.trial_record import State
 from suite.trial_task import TrialTask
@@ -113,9 +113,10 @@ class LedgerSearcher(Searcher):
         if self.broken is not None:
             return  # the trial stays unfinished in the study, and its checkpoint where it is
         if error:
-            over = self._losses.over(assignment, task, self.said_of_losses.pop(trial_id, ""))
+            said = self.said_of_losses.pop(trial_id, "")
+            over = self._losses.over(assignment, task, said)
             if over is None:
-                self._watcher.message(f"{task.run_id}: its worker was lost; it is taken up again")
+                self._watcher.message(f"{task.run_id}: {in_words(said)}; it is taken up again")
                 return
             result = {"failed": over, "infeasible": over.startswith("out of memory")}
         epochs = int(result.get("epoch", 0))

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from pyarrow import _fs, fs
+from s3_server import S3Server
 from suite_fixtures import small_space
 
 from suite.mirror import Mirror, MirrorError
@@ -173,3 +174,49 @@ def test_a_search_goes_on_where_there_is_nothing_but_its_mirror(
     assert (tmp_path / "far/small/report/index.html").exists()
     assert json.loads((tmp_path / "far/small/search.json").read_text())["status"] == "finished"
     assert not list((tmp_path / "far").rglob("checkpoint*"))
+
+
+def test_an_experiment_is_kept_in_s3_and_comes_back_from_there(tmp_path: Path) -> None:
+    here = experiment(tmp_path / "here")
+    large = bytes(range(256)) * 50_000  # more than one part of an upload
+    (here / "trials/t0001/checkpoint.safetensors").write_bytes(large)
+    with S3Server() as server:
+        url = server.url("searches")
+        mirror = Mirror.open(url, "small")
+        assert "secret" not in mirror.shown
+        mirror.push(here)
+        assert server.objects["searches/small/trials/t0001/checkpoint.safetensors"] == large
+        assert not [
+            name for name in server.objects if ".lock" in name or "partial" in name or "probe" in name
+        ]
+        Mirror.open(url, "small").settle(tmp_path / "new/small")
+        assert contents(tmp_path / "new/small").keys() == {
+            name for name in contents(here) if not name.endswith((".lock", ".asked", ".partial"))
+        }
+        assert (tmp_path / "new/small/trials/t0001/checkpoint.safetensors").read_bytes() == large
+        (here / "trials/t0001/checkpoint.safetensors").unlink()
+        mirror.push(here)
+        assert "searches/small/trials/t0001/checkpoint.safetensors" not in server.objects
+
+
+@pytest.mark.timeout(1800)
+def test_a_search_is_mirrored_to_s3_and_goes_on_from_there(
+    tmp_path: Path, search_command: Callable[..., list[str]]
+) -> None:
+    small_space(
+        tmp_path,
+        models={"cgcnn": {"node_width": 8, "hidden_width": 16}},
+        budget={"trials": 2, "epochs": 2},
+        final={"seeds": [0], "floors": False},
+    )
+    with S3Server() as server:
+        command = search_command(tmp_path, "--mirror", server.url("searches", secret="very-secret-word"))
+        for _ in range(2):
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=800)
+            assert done.returncode == 0, done.stdout + done.stderr
+            shutil.rmtree(tmp_path / "runs")
+        assert "started" not in done.stdout  # all was done, and came from there
+        kept = server.objects
+    assert {"searches/small/study.db", "searches/small/report/index.html"} <= kept.keys()
+    assert json.loads(kept["searches/small/search.json"])["status"] == "finished"
+    assert not [name for name, content in kept.items() if b"very-secret-word" in content]
