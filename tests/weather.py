@@ -79,7 +79,7 @@ SESSION_FAULTS: dict[str, Callable[[subprocess.Popen], None]] = {
     "all killed": end_all,
     "interrupted": interrupt,
 }
-WORKER_FAULTS = ("worker killed", "worker halted", "worker killed", "all halted")
+WORKER_FAULTS = ("worker killed", "worker halted", "all halted")
 
 
 @dataclass
@@ -114,17 +114,25 @@ class Storm:
             # Ray waits a minute for a lost head unless told otherwise.
             search = start(self.command, self._log, RAY_gcs_rpc_server_reconnect_timeout_s="3")
             self.starts += 1
-            self._bother(search)
-            self.processes.update(family(search))
-            if search.poll() is None:
-                fault = next(self._session_faults)
-                SESSION_FAULTS[fault](search)
-                self.struck[fault] += 1
-            elif search.returncode == 0:
-                return
-            else:
-                assert search.returncode == 1, self._log.read_text()  # said to be resumable
-                self.struck["ended by itself"] += 1
+            try:
+                if self._is_done(search):
+                    return
+            finally:
+                send(family(search), signal.SIGKILL)
+
+    def _is_done(self, search: subprocess.Popen) -> bool:
+        """Let a session run into its faults; whether it came to the end of the search."""
+        self._bother(search)
+        self.processes.update(family(search))
+        if search.poll() is None:
+            fault = next(self._session_faults)
+            SESSION_FAULTS[fault](search)
+            self.struck[fault] += 1
+            return False
+        if search.returncode:
+            assert search.returncode == 1, self._log.read_text()  # said to be resumable
+            self.struck["ended by itself"] += 1
+        return search.returncode == 0
 
     def _bother(self, search: subprocess.Popen) -> None:
         """Worker faults until the session is to end, or ends."""

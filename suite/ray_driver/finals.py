@@ -10,7 +10,8 @@ from crystalformer.allocator import keep_freed_memory
 from crystalformer.training.ranks import LostRank
 from suite.broken import SearchBroken, disk_fault
 from suite.checkpoint_request import CheckpointRequest
-from suite.final import CurveFollower, FinalJob, run_final
+from suite.curve_follower import CurveFollower
+from suite.final import FinalJob, run_final
 from suite.floors import FloorJob, run_floor
 from suite.interrupts import interrupt_noted
 from suite.ledger import MOST_LOSSES

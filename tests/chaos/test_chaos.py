@@ -18,7 +18,7 @@ from killing import start
 from suite_fixtures import SMALL_MODELS, small_space
 from weather import PATIENCE_S, SESSION_FAULTS, WORKER_FAULTS, Storm, Weather
 
-SHORT = Weather(trials=4, epochs=40, worker=(5, 10), session=(20, 25), halt_s=0.5, sessions=4)
+SHORT = Weather(trials=4, epochs=40, worker=(8, 16), session=(20, 30), halt_s=0.5, sessions=3)
 LONG = Weather(trials=60, epochs=40, worker=(10, 30), session=(60, 120), halt_s=5.0, sessions=None)
 WEATHER = LONG if os.environ.get("CHAOS") == "long" else SHORT
 
@@ -57,7 +57,7 @@ def weather_the_storm(calm: Path, stormy: Path) -> Storm:
     return storm
 
 
-@pytest.mark.timeout(3 * 3600 if WEATHER is LONG else 1200)
+@pytest.mark.timeout(4 * 3600 if WEATHER is LONG else 3600)
 def test_a_storm_leaves_no_trace(tmp_path: Path) -> None:
     calm, stormy = tmp_path / "calm", tmp_path / "stormy"
     started = time.monotonic()

@@ -9,8 +9,8 @@ from suite_fixtures import small_space
 
 from crystalformer.data.splits import load_split
 from crystalformer.training.loop import EpochRecord
+from suite.curve_follower import CurveFollower
 from suite.experiment import Experiment
-from suite.final import CurveFollower
 from suite.floors import FLOORS, FloorJob, run_floor
 from suite.prepare import prepare_data
 from suite.records import read_json
