@@ -13,10 +13,13 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 
 @pytest.hookimpl(tryfirst=True)  # before tests are selected by their markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that run searches are marked, and files of them come first: at the end, none is waited for."""
+    """Tests that run searches are marked and may take long; files of them come first, so that the last
+    test that is waited for is a short one."""
     for item in items:
         if "search_command" in getattr(item, "fixturenames", ()):
             item.add_marker("searches")
+        if item.get_closest_marker("searches"):
+            item.add_marker(pytest.mark.timeout(900))
     long = {item.path for item in items if item.get_closest_marker("searches")}
     items.sort(key=lambda item: item.path not in long)
 

@@ -25,7 +25,6 @@ def block(language: str) -> str:
 
 
 @pytest.mark.searches
-@pytest.mark.timeout(900)
 def test_from_a_csv_to_a_table_in_four_commands(tmp_path: Path) -> None:
     from pymatgen.io.cif import CifWriter
 

@@ -33,7 +33,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, search_command: Callable[
     """Folder of a finished small search: space.yaml, data/, runs/small/, output.txt."""
 
     def search(folder: Path) -> None:
-        done = subprocess.run(search_command(folder), cwd=ROOT, capture_output=True, text=True, timeout=280)
+        done = subprocess.run(search_command(folder), cwd=ROOT, capture_output=True, text=True, timeout=600)
         (folder / "output.txt").write_text(done.stdout + done.stderr)
         assert done.returncode == 0, done.stdout + done.stderr
 

@@ -268,7 +268,7 @@ def test_the_command_goes_on_under_a_changed_space_and_its_cells_are_traced(
     run_folder = tmp_path / "runs/small"
     before = pd.read_parquet(run_folder / "trials.parquet")
     command = search_command(tmp_path, "--set", "train.lr={float: [5e-5, 2e-3], log: true}")
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "imported 6 of 6 trials of the earlier search" in done.stdout
     assert "started" not in done.stdout  # nothing was trained again

@@ -65,7 +65,6 @@ def training_node(cluster: RayCluster) -> int:
     raise AssertionError("no trial runs")
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("loss", [by_death, by_a_cut_link])
 def test_a_node_that_is_lost_takes_only_the_epochs_since_its_checkpoint(
     tmp_path: Path, loss: Callable[[], AbstractContextManager[tuple[RayCluster, Lose]]]

@@ -57,7 +57,6 @@ def test_tune_reserves_the_part_of_each_trial() -> None:
 
 
 @pytest.mark.searches
-@pytest.mark.timeout(900)
 def test_no_gpu_of_two_nodes_is_ever_oversubscribed(tmp_path: Path) -> None:
     """Ray's logical GPUs of 2.3 GB: three of the narrow models fit one, of the wide ones two."""
     space = small_space(

@@ -36,7 +36,7 @@ def test_rays_memory_monitor_ends_a_search_whose_trials_are_too_large(tmp_path: 
             env=cluster.environment,
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=600,
         )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "every trial failed" in done.stderr

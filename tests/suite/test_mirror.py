@@ -164,7 +164,7 @@ def test_a_search_goes_on_where_there_is_nothing_but_its_mirror(
     assert process.returncode == 130, said
     epochs = pd.read_csv(curve)["epoch"].tolist()
     shutil.rmtree(tmp_path / "runs")
-    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert again.returncode == 0, again.stdout + again.stderr
     trials = pd.read_parquet(tmp_path / "far/small/trials.parquet")
     assert trials["trial_id"].tolist() == ["t0000", "t0001"]

@@ -34,7 +34,6 @@ def running(
         search.communicate(timeout=120)
 
 
-@pytest.mark.timeout(900)
 def test_it_listens_on_loopback_alone_and_knows_its_token(
     running: tuple[subprocess.Popen[str], Path],
 ) -> None:
@@ -51,7 +50,6 @@ def test_it_listens_on_loopback_alone_and_knows_its_token(
     assert all(process.environ().get("RAY_AUTH_MODE", "token") == "token" for process in processes)
 
 
-@pytest.mark.timeout(900)
 def test_what_runs_is_saved_before_it_stops(running: tuple[subprocess.Popen[str], Path]) -> None:
     """The last test that finds it running."""
     search, run = running

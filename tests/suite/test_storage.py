@@ -113,7 +113,6 @@ def search(folder: Path, *flags: str) -> list[str]:
 
 
 @pytest.mark.searches
-@pytest.mark.timeout(600)
 def test_a_server_that_goes_away_ends_the_search_which_then_continues(
     tmp_path: Path, server: PostgresqlServer
 ) -> None:

@@ -249,7 +249,7 @@ def test_a_finished_search_rebuilds_its_report_and_runs_nothing(
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     page = run_folder(tmp_path) / "report" / "index.html"
     page.write_text("old")
-    done = subprocess.run(search_command(tmp_path), cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(search_command(tmp_path), cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "CGCNN" in page.read_text()
     assert "started" not in done.stdout
@@ -286,7 +286,7 @@ def test_a_killed_search_goes_on_where_it_was(
         assert process.returncode == 130, output
         assert json.loads((run_folder(tmp_path) / "search.json").read_text())["status"] == "interrupted"
 
-    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert again.returncode == 0, again.stdout + again.stderr
     trials = trials_of(tmp_path)
     assert trials["trial_id"].tolist() == [f"t{n:04d}" for n in range(6)]
