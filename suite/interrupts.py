@@ -1,9 +1,12 @@
-"""SIGTERM ends a search the way Ctrl-C does."""
+"""SIGTERM ends a command the way Ctrl-C does."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
+
+from suite.command_line import INTERRUPTED
 
 
 @contextmanager
@@ -34,6 +37,17 @@ def interrupt_noted() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
+def ended_at_once() -> Iterator[None]:
+    """SIGTERM and SIGINT end the process without a word while the context lasts.
+
+    For the time before anything has been done that could be lost: libraries that are being loaded, and Numba
+    while it compiles, have functions called from C, which can only print an exception and go on.
+    """
+    with _handled(_end):
+        yield
+
+
+@contextmanager
 def _handled(handler: Callable[[int, object], None]) -> Iterator[None]:
     before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -45,3 +59,7 @@ def _handled(handler: Callable[[int, object], None]) -> Iterator[None]:
 
 def _interrupt(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    os._exit(INTERRUPTED)

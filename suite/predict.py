@@ -13,13 +13,13 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from suite.command_line import DONE, FAILED, INTERRUPTED, WRONG_INPUT, command_parser
-from suite.interrupts import interruptible
+from suite.interrupts import ended_at_once, interruptible
 
 if TYPE_CHECKING:
     from suite.prediction.output import Output
@@ -43,9 +43,10 @@ def _run(options: argparse.Namespace) -> int:
     try:
         if options.run is None or not options.files:
             raise ValueError("expected a model (--list names those that come with the package) and files")
-        from suite.prediction.locate import load
+        with ended_at_once():
+            from suite.prediction.locate import load
 
-        predictor = load(options.run, options.model)
+            predictor = load(options.run, options.model)
     except ValueError as error:
         return _wrong(str(error))
     from suite.prediction.output import csv_output, text_output
@@ -67,10 +68,13 @@ def _predict(
     from suite.prediction.inputs import crystals_of
     from suite.prediction.network import BATCH
 
+    file.flush()
     started, crystals, failed = time.monotonic(), 0, 0
     found = (item for path in paths for item in crystals_of(path))
     while batch := list(islice(found, BATCH)):
-        for (path, _), predictions in zip(batch, predictor.answer([item for _, item in batch]), strict=True):
+        with nullcontext() if crystals else ended_at_once():  # the first answer compiles the model's loops
+            answers = predictor.answer([item for _, item in batch])
+        for (path, _), predictions in zip(batch, answers, strict=True):
             output(path, predictions)
             failed += any(prediction.error for prediction in predictions)
         file.flush()

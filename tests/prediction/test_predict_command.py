@@ -2,8 +2,11 @@
 
 import csv
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from io import StringIO
 from pathlib import Path
 
@@ -153,6 +156,30 @@ def test_interruption_is_quiet_and_keeps_the_rows(
     assert main([str(run), str(folder / "many.jsonl"), "--model", "schnet", "--csv", str(out)]) == 130
     assert capsys.readouterr().err == ""
     assert len(rows_of(out)) == calls[0] == 64
+
+
+def test_interruption_while_the_model_is_compiled_is_quiet(folder: Path) -> None:
+    out = folder / "out.csv"
+    command = [
+        sys.executable,
+        "-m",
+        "suite.predict",
+        "mp-moduli",
+        str(folder / "cscl.cif"),
+        "--csv",
+        str(out),
+    ]
+    empty = os.environ | {"NUMBA_CACHE_DIR": str(folder / "cache")}
+    process = subprocess.Popen(command, cwd=ROOT, env=empty, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    for _ in range(2400):  # the folder of the kernel's code, which is made just before
+        if out.exists() and out.stat().st_size and list((folder / "cache").glob("kernels-*")):
+            break
+        time.sleep(0.05)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    said, complaints = process.communicate(timeout=120)
+    assert (process.returncode, said, complaints) == (130, b"", b"")
+    assert rows_of(out) == []
 
 
 def test_a_reader_that_leaves_is_no_error(run: Path, folder: Path) -> None:
