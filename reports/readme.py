@@ -49,7 +49,7 @@ def summary(folders: Sequence[Path], base: Path) -> str:
     read = {path: read_run_folder(path) for path in folders}
     of_sizes = {path for by_size in grouped(read).values() for paths in by_size.values() for path in paths}
     others = {path: folder for path, folder in read.items() if path not in of_sizes}
-    parts = [_task(paths, task, base) for task, paths in _tasks(others).items()]
+    parts = [_comparison(paths, tasks, base) for paths, tasks in _comparisons(others).items()]
     parts += [_sizes(curve) for curve in size_curves(sorted(of_sizes))]
     ablations = [_ablation(path, folder, base) for path, folder in read.items() if is_ablation(folder)]
     if ablations:
@@ -57,24 +57,28 @@ def summary(folders: Sequence[Path], base: Path) -> str:
     return "\n".join(parts) if parts else f"{NONE}\n"
 
 
-Key = tuple[str, str, str, str]  # data set, digest, target, hash of the split
-
-
-def _tasks(read: dict[Path, RunFolder]) -> dict[Key, list[Path]]:
-    """The runs of each task; ablations are no entries of a comparison."""
-    found: dict[Key, list[Path]] = {}
+def _comparisons(read: dict[Path, RunFolder]) -> dict[tuple[Path, ...], list[Task]]:
+    """The tasks that the same runs have in common, each on its own crystals; ablations take no part."""
+    found: dict[tuple[str, str, str, str], list[Path]] = {}
     for path, folder in read.items():
         dataset = folder.search["dataset"]
         for target in folder.targets if not is_ablation(folder) and folder.finals else ():
             key = (dataset["name"], dataset["digest"], target, dataset["split"][target]["hash"])
             found.setdefault(key, []).append(path)
-    return found
+    shared: dict[tuple[Path, ...], list[Task]] = {}
+    for (name, _, target, _), paths in found.items():
+        shared.setdefault(tuple(paths), []).append(Task(name, target))
+    return shared
 
 
-def _task(paths: list[Path], key: Key, base: Path) -> str:
-    results = load(paths)
+def _comparison(paths: Sequence[Path], tasks: Sequence[Task], base: Path) -> str:
+    results = load(list(paths))
     table = build(results, published.load())
-    task = Task(key[0], key[2])
+    tables = "\n".join(_task(results, table, task, base) for task in tasks)
+    return f"{tables}\n{HOW_TO_READ}\n\n" + _commands(results)
+
+
+def _task(results: Results, table: MaeTable, task: Task, base: Path) -> str:
     split = "test" if "test" in set(table.measured(task)["split"]) else "val"
     rows = _rows(table, task, split)
     unit = rows["unit"].iloc[0]
@@ -86,7 +90,7 @@ def _task(paths: list[Path], key: Key, base: Path) -> str:
     )
     lines = [header, "|---|---:|---:|---:|---:|---:|---:|---:|---|"]
     lines += [_line(row, results, base) for row in rows.to_dict("records")]
-    return "\n".join(lines) + f"\n\n{HOW_TO_READ}\n\n" + _commands(results)
+    return "\n".join(lines) + "\n"
 
 
 def _sizes(curve: SizeCurve) -> str:
@@ -139,7 +143,7 @@ def _link(folder: Path, file: str, base: Path) -> str:
 
 
 def _commands(results: Results) -> str:
-    """One command per run: it gives the rows that the last column says are from there."""
+    """One command per run: it gives the rows that the last column says are from there, in all tables."""
     lines = [
         f"    {folder.search['command']}"
         for folder in results.folders.values()
