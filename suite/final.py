@@ -88,6 +88,16 @@ def run_final(job: FinalJob, place: Place = ALONE) -> None:
         run.close()
         raise
     folder = Path(job.task.folder)
+    with run.working():
+        record, evaluation = _evaluated(job, run, folder)
+    run.close()
+    job.task.checkpoint.unlink(missing_ok=True)
+    (folder / ".lock").unlink(missing_ok=True)
+    publish(job, evaluation, record)
+
+
+def _evaluated(job: FinalJob, run: TrialRun, folder: Path) -> tuple[dict, "Evaluation"]:
+    """Evaluate a trained run, and write its weights; its record and its predictions."""
     averaged = run.trainer.average is not None
     evaluation = evaluate(
         run.setup.store,
@@ -100,11 +110,7 @@ def run_final(job: FinalJob, place: Place = ALONE) -> None:
     save_file(
         weights, folder / "model.safetensors", metadata={"config": json.dumps(job.task.resolved_config())}
     )
-    record = _record(job, run, evaluation)
-    run.close()
-    job.task.checkpoint.unlink(missing_ok=True)
-    (folder / ".lock").unlink(missing_ok=True)
-    publish(job, evaluation, record)
+    return _record(job, run, evaluation), evaluation
 
 
 def publish(job: FinalJob, evaluation: "Evaluation", record: dict) -> None:

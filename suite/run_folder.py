@@ -2,17 +2,22 @@
 
 A process of a session that is over may live on: for seconds where its session was killed, for minutes on a
 node that lost its network. Two must not write one folder, so each holds a lock, and the one that comes later
-asks the other to leave, which it does after the epoch it is in.
+asks the other to leave. That one does so after the epoch it is in; where it only waits to be told what to do,
+as a worker does that nobody reaches any more, at once.
 """
 
 import os
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 from filelock import FileLock, Timeout
 
 _PATIENCE_S = 120.0
+_LOOK_S = 1.0  # how often a process that waits looks whether it is asked to leave
 _HOLDER = ".holder"
 
 
@@ -37,7 +42,7 @@ class RunFolder:
         self.path = path
         self._asked = path / ".wanted"
         path.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(path / ".lock")
+        self._lock = FileLock(path / ".lock", thread_local=False)
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
@@ -46,6 +51,21 @@ class RunFolder:
         (path / _HOLDER).write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
         for partial in path.glob("*.partial"):
             partial.unlink(missing_ok=True)
+        self._busy, self._over = threading.Lock(), threading.Event()
+        self._watching = threading.Thread(target=self._watch, daemon=True, name="run folder")
+        self._watching.start()
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """A context in which the folder is ours, and may be written.
+
+        Raises:
+            Superseded: it is not ours any more.
+        """
+        with self._busy:
+            if not self._lock.is_locked:
+                self._leave()
+            yield
 
     def check_ours(self) -> None:
         """Has anybody asked for the folder?
@@ -54,13 +74,25 @@ class RunFolder:
             Superseded: they have.
         """
         if self._asked.exists():
-            raise Superseded(f"{self.path}: a later process takes it over")
+            self._leave()
 
     def release(self) -> None:
         """Let go of the folder."""
+        self._over.set()
+        self._watching.join()
         if self._lock.is_locked:
             (self.path / _HOLDER).unlink(missing_ok=True)
         self._lock.release()
+
+    def _watch(self) -> None:
+        while not self._over.wait(_LOOK_S):
+            if self._asked.exists() and self._busy.acquire(timeout=_LOOK_S):
+                self._lock.release()
+                self._busy.release()
+                return
+
+    def _leave(self) -> NoReturn:
+        raise Superseded(f"{self.path}: a later process takes it over")
 
     def _ask(self) -> None:
         self._asked.touch()

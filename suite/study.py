@@ -20,6 +20,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from suite.assignment import Assignment
+from suite.sampling.optuna_samplers import feasible
 from suite.trial_record import Curve, State, TrialRecord
 
 _STATES: dict[State, TrialState] = {
@@ -168,7 +169,7 @@ class TrialStudy:
         number = record.assignment.number
         if number not in self._frozen:
             last = record.curve.last
-            self._frozen[number] = create_trial(
+            frozen = create_trial(
                 state=_STATES[record.state],
                 values=self._values(record),
                 params=_prefixed(record.assignment),
@@ -177,6 +178,7 @@ class TrialStudy:
                 system_attrs=dict(record.attributes),
                 intermediate_values=dict([last]) if last and record.state == "stopped" else {},
             )
+            self._frozen[number] = feasible(frozen) if record.state == "complete" else frozen
         return self._frozen[number]
 
 

@@ -8,6 +8,7 @@ task started again goes on from there.
 import csv
 import math
 import time
+from contextlib import AbstractContextManager
 from dataclasses import asdict, fields
 from itertools import takewhile
 from pathlib import Path
@@ -74,6 +75,14 @@ class TrialRun:
             LostRank: another process of the run is gone; it can be taken up again, as a new run.
             Superseded: a later process has taken up the run, since this one's session is over.
         """
+        with self.working():
+            return self._step()
+
+    def working(self) -> AbstractContextManager[None]:
+        """A context in which the run's folder is its own, see `RunFolder.working`."""
+        return self._folder.working()
+
+    def _step(self) -> EpochRecord:
         if self._again is not None:
             record, self._again = self._again, None
             return record

@@ -9,11 +9,13 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from suite.sampling.lent_history import LentHistory
 from suite.space.domains import Domain
 from suite.space.scalars import Scalar
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
+FEASIBLE = {"infeasible": -1.0}  # a constraint that is met
 POPULATION = 16  # of NSGA-II: trials that are drawn before the first children; Optuna's 50 suit long searches
 
 
@@ -42,10 +44,14 @@ def ask_optuna(
     distributions: dict[str, BaseDistribution] = {
         name: domain.distribution() for name, domain in domains.items()
     }
+    lessons = _teaching(history, objectives)
     study = optuna.create_study(
-        directions=["minimize"] * objectives, sampler=_sampler(sampler, seed, startup_trials)
+        directions=["minimize"] * objectives,
+        sampler=_sampler(sampler, seed, startup_trials),
+        storage=None if sampler == "nsga-ii" else LentHistory(lessons),
     )
-    study.add_trials(_teaching(history, objectives))
+    if sampler == "nsga-ii":  # it asks the storage for each of its parents
+        study.add_trials(lessons)
     trial = study.ask(distributions)
     attributes = study.get_trials(deepcopy=False)[-1].system_attrs
     kept = {key: value for key, value in attributes.items() if key.endswith(":generation")}
@@ -60,25 +66,31 @@ def _teaching(history: Sequence[FrozenTrial], objectives: int) -> list[FrozenTri
         if trial.state == TrialState.FAIL and trial.user_attrs.get("infeasible"):
             if known:  # values are needed, but not looked at: the worst there are
                 worst = [max(values) for values in zip(*(t.values for t in known), strict=True)]
-                lessons.append(_with_constraint(trial, TrialState.COMPLETE, worst, 1.0))
+                lessons.append(_with_constraint(trial, worst, {"infeasible": 1.0}))
         elif trial.state == TrialState.COMPLETE:
-            lessons.append(_with_constraint(trial, TrialState.COMPLETE, trial.values, -1.0))
+            known_feasible = trial.constraints == FEASIBLE
+            lessons.append(trial if known_feasible else feasible(trial))
         elif trial.state != TrialState.PRUNED or objectives == 1:
             lessons.append(trial)
     return lessons
 
 
+def feasible(trial: FrozenTrial) -> FrozenTrial:
+    """A complete trial, known to be feasible."""
+    return _with_constraint(trial, trial.values, FEASIBLE)
+
+
 def _with_constraint(
-    trial: FrozenTrial, state: TrialState, values: Sequence[float], infeasible: float
+    trial: FrozenTrial, values: Sequence[float], constraints: dict[str, float]
 ) -> FrozenTrial:
     return create_trial(
-        state=state,
+        state=TrialState.COMPLETE,
         values=values,
         params=trial.params,
         distributions=trial.distributions,
         system_attrs=dict(trial.system_attrs),
         intermediate_values=trial.intermediate_values,
-        constraints={"infeasible": infeasible},
+        constraints=constraints,
     )
 
 

@@ -13,6 +13,7 @@ import pytest
 from hand_driven_search import Search
 from trial_tasks import task_of
 
+from crystalformer.training.loop import EpochRecord
 from suite.run_folder import FolderHeld, RunFolder, Superseded
 from suite.trial import TrialRun
 
@@ -34,10 +35,16 @@ def test_the_process_of_a_session_that_is_over_leaves_after_its_epoch(tmp_path: 
     earlier.step()
     later: list[TrialRun] = []
     taking = threading.Thread(target=lambda: later.append(TrialRun(task)))
-    taking.start()
     wanted = Path(task.folder) / ".wanted"
-    while not wanted.exists():
-        assert taking.is_alive()
+    train = earlier.trainer.run_epoch
+
+    def slow_epoch() -> EpochRecord:
+        taking.start()
+        while not wanted.exists():
+            assert taking.is_alive()
+        return train()
+
+    earlier.trainer.run_epoch = slow_epoch  # type: ignore[method-assign]
     with pytest.raises(Superseded, match="a later process takes it over"):
         earlier.step()
     assert len(task.curve.read_text().splitlines()) == 2  # the epoch that nobody wanted any more left nothing
@@ -49,12 +56,26 @@ def test_the_process_of_a_session_that_is_over_leaves_after_its_epoch(tmp_path: 
     assert not wanted.exists()
 
 
+def test_a_process_that_nobody_tells_what_to_do_leaves_at_once(tmp_path: Path) -> None:
+    task = task_of(tmp_path, "cgcnn")
+    earlier = TrialRun(task)
+    earlier.step()
+    later = TrialRun(task)  # while the other one waits for its next step
+    assert later.step().epoch == 1
+    with pytest.raises(Superseded):
+        earlier.step()
+    earlier.close()
+    assert later.step().epoch == 2
+    later.close()
+    assert len(task.curve.read_text().splitlines()) == 3
+
+
 def test_a_folder_that_is_not_given_up_is_said_with_who_holds_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = RunFolder(tmp_path)
-    monkeypatch.setattr("suite.run_folder._PATIENCE_S", 0.05)
-    with pytest.raises(FolderHeld, match=rf"is still held by process {os.getpid()} on "):
+    monkeypatch.setattr("suite.run_folder._PATIENCE_S", 2.5)
+    with first.working(), pytest.raises(FolderHeld, match=rf"is still held by process {os.getpid()} on "):
         RunFolder(tmp_path)
     first.release()
     RunFolder(tmp_path).release()

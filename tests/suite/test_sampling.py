@@ -1,9 +1,12 @@
 """Proposals: reproducible, inside the domains, and from one model's history alone."""
 
+import random
+
 import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
+from suite.sampling.optuna_samplers import _sampler, _teaching, ask_optuna
 from suite.sampling.propose import propose, startup_trials
 from suite.space.domains import Choice, Float, Integer
 
@@ -77,3 +80,30 @@ def test_nothing_searched_proposes_nothing() -> None:
 @pytest.mark.parametrize(("share", "expected"), [(1, 3), (9, 3), (18, 6), (300, 10)])
 def test_startup_trials(share: int, expected: int) -> None:
     assert startup_trials(share) == expected
+
+
+@pytest.mark.parametrize("objectives", [1, 2])
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "nsga-ii"])
+def test_trials_that_are_lent_to_a_sampler_teach_it_what_added_ones_do(sampler: str, objectives: int) -> None:
+    """The oracle is a study of Optuna's own, to which the same trials were added one by one."""
+    distributions = {name: domain.distribution() for name, domain in DOMAINS.items()}
+    rng = random.Random(objectives)
+    history = []
+    for number in range(14):
+        state = [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING][number % 4]
+        values = [rng.random() for _ in range(objectives)] if state == TrialState.COMPLETE else None
+        steps = {1: rng.random()} if state == TrialState.PRUNED else {}
+        params = {"m/x": rng.uniform(0, 10), "m/n": rng.randint(1, 8), "m/kind": rng.choice([1, "adaptive"])}
+        history.append(
+            create_trial(
+                state=state,
+                values=values,
+                params=params,
+                distributions=distributions,
+                intermediate_values=steps,
+            )
+        )
+    study = optuna.create_study(directions=["minimize"] * objectives, sampler=_sampler(sampler, 7, 3))
+    study.add_trials(_teaching(history, objectives))
+    proposal = ask_optuna(history, DOMAINS, sampler=sampler, seed=7, startup_trials=3, objectives=objectives)
+    assert proposal.params == study.ask(distributions).params
