@@ -2,14 +2,17 @@
 supports it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 
-from reports.comparison import Comparison
+from reports.comparison import ALPHA, Comparison, Rival
 from reports.load import Results
 from reports.mae_table import MaeTable, Task
 from reports.rounding import p_value, significant, with_sd
+
+MOST_NAMED = 4  # models that a sentence names one by one
 
 
 @dataclass(frozen=True)
@@ -40,15 +43,29 @@ def _answer(table: MaeTable, task: Task) -> Answer:
         alone = "No other model was retrained, so there is nothing to compare it with."
         return Answer(f"{reached}.", f"{_seeds(best)} {alone} {floors}".strip())
     second = ranked.iloc[1]
-    gap = second["mae"] - best["mae"]
-    share = f"{significant(100 * gap / second['mae'], 2)} %"
-    headline = f"{reached}, {share} below {second['candidate']} ({_value(second)})."
     comparison = table.comparisons[task, split]
+    headline = f"{reached}, {_ahead(best, second, comparison)}."
     if comparison is None:
         verdict = "The models have fewer than two crystals in common, so the difference was not tested."
     else:
         verdict = _verdict(comparison)
     return Answer(headline, f"{verdict} {_seeds(best)} {_validation(table, task, best)} {floors}".strip())
+
+
+def _ahead(best: pd.Series, second: pd.Series, comparison: Comparison | None) -> str:
+    """By how much the best is ahead of the second; where others are ahead on the crystals that both predict,
+    that instead: the lower mean came from other crystals.
+    """
+    ahead = [rival.candidate for rival in comparison.rivals if rival.difference < 0] if comparison else []
+    if ahead:
+        return f"but {_listed(ahead)} {'has' if len(ahead) == 1 else 'have'} a lower one on the same crystals"
+    share = significant(100 * (second["mae"] - best["mae"]) / second["mae"], 2)
+    return f"{share} % below {second['candidate']} ({_value(second)})"
+
+
+def _listed(names: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _verdict(comparison: Comparison) -> str:
@@ -60,24 +77,54 @@ def _verdict(comparison: Comparison) -> str:
             if len(comparison.rivals) == 1
             else f"each of the {len(comparison.rivals)} other models"
         )
-        verdict = f"supports the difference to {against} ({p_value(weakest.p)})."
-    else:
-        unsupported = ", ".join(
-            f"{rival.candidate} ({p_value(rival.p)})" for rival in comparison.rivals if not rival.worse
+        verdict = (
+            f"A paired test over the crystals supports the difference to {against} ({p_value(weakest.p)})."
         )
-        verdict = f"does not support a difference to {unsupported}: read it as a tie."
-    verdict = f"A paired test over the crystals {verdict}"
-    for rival in comparison.rivals:
-        if rival.difference < 0:  # the lower mean came from other crystals
-            verdict += f" On the crystals that both predict, {rival.candidate} has the lower error."
+    else:
+        verdict = " ".join(_unsupported(comparison))
     partial = [rival for rival in comparison.rivals if rival.crystals < comparison.crystals]
     if partial:
-        counted = ", ".join(f"{rival.candidate} on {rival.crystals:,}" for rival in partial)
+        by_number: dict[int, list[str]] = {}
+        for rival in partial:
+            by_number.setdefault(rival.crystals, []).append(rival.candidate)
+        counted = ", ".join(
+            f"{'all others' if len(names) == len(comparison.rivals) > 1 else _listed(names)} on {number:,}"
+            for number, names in by_number.items()
+        )
         verdict += (
             f" Pairs are compared on the crystals that both models can represent: {counted} of "
             f"{comparison.crystals:,}."
         )
     return verdict
+
+
+def _unsupported(comparison: Comparison) -> Iterator[str]:
+    """Which models the best is tied with, and which are better where both predict."""
+    better = [rival for rival in comparison.rivals if rival.difference < 0 and rival.p < ALPHA]
+    tied = [rival for rival in comparison.rivals if not rival.worse and rival not in better]
+    if tied:
+        yield (
+            f"A paired test over the crystals does not support a difference to {_ties(tied, comparison)}: read "
+            "it as a tie."
+        )
+    if better:
+        yield f"On the crystals that both predict, a paired test finds {_with_p(better)} better."
+
+
+def _with_p(rivals: list[Rival]) -> str:
+    return ", ".join(f"{rival.candidate} ({p_value(rival.p)})" for rival in rivals)
+
+
+def _ties(tied: list[Rival], comparison: Comparison) -> str:
+    """The models by name; of many, how many, and the ends of their p."""
+    if len(tied) <= MOST_NAMED:
+        return _with_p(tied)
+    low, high = min(tied, key=lambda rival: rival.p), max(tied, key=lambda rival: rival.p)
+    others = "any of the" if len(tied) == len(comparison.rivals) else f"{len(tied)} of the"
+    return (
+        f"{others} {len(comparison.rivals)} other models (from {low.candidate}, {p_value(low.p)}, to "
+        f"{high.candidate}, {p_value(high.p)})"
+    )
 
 
 def _floors(table: MaeTable, task: Task, split: str, best: str) -> str:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.model_report.group_errors import GroupError
-from reports.model_report.groups import ATOMS, SYSTEM, TARGET, Group
+from reports.model_report.groups import ATOMS, SYSTEM, TARGET, Group, groups
 from reports.model_report.per_crystal import TaskErrors
 from reports.plots import STYLES, WIDTH
 from reports.render import in_unit
@@ -20,11 +20,12 @@ PANELS = (TARGET, ATOMS, SYSTEM)
 def breakdown(errors: TaskErrors, found: Sequence[GroupError], theme: Theme) -> Figure:
     """A panel for each of `PANELS` that has groups; the band is the best model's interval."""
     shown = [name for name in PANELS if any(each.group.grouping == name for each in found)]
-    many = len(errors.models) > 4
+    natural, many = groups(errors), len(errors.models) > 4
     figure = Figure(figsize=(WIDTH, 0.9 + 0.2 * (len(errors.models) // 4) + 2.3 * len(shown)))
     panels = np.atleast_1d(figure.subplots(len(shown), 1, squeeze=False)).ravel()
     for axes, name in zip(panels, shown, strict=True):
-        _panel(axes, errors, [each for each in found if each.group.grouping == name], theme)
+        mine = [each for each in found if each.group.grouping == name]
+        _panel(axes, errors, mine, natural, theme)
         unit = errors.unit if name == TARGET else None
         axes.set_xlabel(in_unit(errors.task.target if name == TARGET else _axis_name(name), unit))
         axes.set_ylabel(in_unit("MAE", errors.unit))
@@ -40,9 +41,12 @@ def _axis_name(grouping: str) -> str:
     return f"{grouping} in the cell" if grouping == ATOMS else grouping
 
 
-def _panel(axes: Axes, errors: TaskErrors, found: Sequence[GroupError], theme: Theme) -> None:
-    groups = list(dict.fromkeys(each.group for each in found))
-    places = {group: place for place, group in enumerate(groups)}
+def _panel(
+    axes: Axes, errors: TaskErrors, found: Sequence[GroupError], natural: Sequence[Group], theme: Theme
+) -> None:
+    seen = {each.group for each in found}
+    shown = [group for group in natural if group in seen]  # the best model may be without the first of them
+    places = {group: place for place, group in enumerate(shown)}
     for index, model in reversed(list(enumerate(errors.models))):
         mine = [each for each in found if each.model is model]
         at = [places[each.group] for each in mine]
@@ -59,7 +63,7 @@ def _panel(axes: Axes, errors: TaskErrors, found: Sequence[GroupError], theme: T
                 [each.high for each in tested],
                 color=colour, alpha=0.35, linewidth=5, zorder=2,
             )  # fmt: skip
-    axes.set_xticks(range(len(groups)), [f"{group.name}\n({_size(group, found)})" for group in groups])
+    axes.set_xticks(range(len(shown)), [f"{group.name}\n({_size(group, found)})" for group in shown])
     axes.set_ylim(0, 1.15 * max(each.mae for each in found))  # an interval of few crystals may be far wider
     axes.grid(axis="x", visible=False)
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from reports.ablation.terms import signed
 from reports.model_report.group_errors import GroupError
-from reports.model_report.groups import SPACE_GROUP, Group
+from reports.model_report.groups import SPACE_GROUP, Group, groups
 from reports.model_report.pairs import Pair
 from reports.model_report.per_crystal import CrystalErrors, TaskErrors
 from reports.render import in_unit
@@ -37,7 +37,9 @@ def groups_grid(errors: TaskErrors, found: Sequence[GroupError], groupings: Iter
         if each.group.grouping in wanted:
             by_group.setdefault(each.group, {})[each.model.candidate] = each
     rows = []
-    for group, mine in by_group.items():
+    for group in groups(errors):  # in their order, which the best model alone may not have
+        if (mine := by_group.get(group)) is None:
+            continue
         crystals = max(each.crystals for each in mine.values())
         if group.grouping != SPACE_GROUP or crystals >= FEW:
             values = [mine.get(model.candidate) for model in errors.models]

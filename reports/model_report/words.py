@@ -47,12 +47,16 @@ def _extremes(model: CrystalErrors, found: Sequence[GroupError], grouping: str) 
 def _weight_of_worst(errors: TaskErrors, model: CrystalErrors) -> str:
     values, table = worst(model)["error"], model.table["error"]
     share = 100 * values.sum() / table.sum() if table.sum() > 0 else 0.0
-    seen = f"{len(table):,} {SPLITS[errors.split]} crystals"
-    bias = f"On average its predictions are off by {signed(float(model.residual.mean()))}"
     unit = f" {errors.unit}" if errors.unit else ""
+    bias = (
+        f"On average its predictions are off by {signed(float(model.residual.mean()))}{unit}, predicted minus "
+        "calculated."
+    )
+    if len(values) == len(table):
+        return bias
+    seen = f"{len(table):,} {SPLITS[errors.split]} crystals"
     return (
-        f"The {len(values)} worst of {seen} hold {significant(share, 2)} % of the sum of all errors. "
-        f"{bias}{unit}, predicted minus calculated."
+        f"The {len(values)} worst of {seen} hold {significant(share, 2)} % of the sum of all errors. {bias}"
     )
 
 

@@ -122,6 +122,9 @@ def _summary(folder: RunFolder) -> str:
 
 def _facts(record: dict[str, Any]) -> str:
     def text(value: Any) -> str:
+        if isinstance(value, dict):  # by target
+            several = len(value) > 1
+            return ", ".join(f"{each}{f' for {target}' if several else ''}" for target, each in value.items())
         return ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
 
     return "; ".join(f"{key} {text(value)}" for key, value in record.items() if value is not None)

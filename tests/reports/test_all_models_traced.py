@@ -11,7 +11,7 @@ from trained_run import TARGET
 from reports.build import build
 from reports.recompute.tables import TABLES, recompute
 from reports.trace import main as trace
-from suite.models import MODELS
+from suite.registry import MODELS
 
 
 @pytest.fixture(scope="module")

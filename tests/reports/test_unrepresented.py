@@ -71,8 +71,27 @@ def test_a_lower_error_on_easier_crystals_is_told(tmp_path: Path) -> None:
     ((task, split),) = [key for key in table.comparisons if key[1] == "test"]
     turned = Comparison("CGCNN", (Rival("Crystalformer", -0.01, 0.001, 40),), 50)
     (answer,) = answers(replace(table, comparisons={(task, split): turned}), load([run]))
-    assert "does not support a difference to Crystalformer (p = 0.0010)" in answer.detail
-    assert "On the crystals that both predict, Crystalformer has the lower error." in answer.detail
+    assert answer.headline.endswith("test crystals, but Crystalformer has a lower one on the same crystals.")
+    assert "On the crystals that both predict, a paired test finds Crystalformer (p = 0.0010) better." in (
+        answer.detail
+    )
+    assert "tie" not in answer.detail
+    unsure = Comparison("CGCNN", (Rival("Crystalformer", -0.01, 0.2, 40),), 50)
+    (answer,) = answers(replace(table, comparisons={(task, split): unsure}), load([run]))
+    assert "does not support a difference to Crystalformer (p = 0.20): read it as a tie." in answer.detail
+
+
+def test_many_ties_are_counted_and_not_listed(tmp_path: Path) -> None:
+    run = RunFolderMaker(errors={"crystalformer": 0.05, "cgcnn": 0.1}, seeds=(0,)).write(tmp_path / "run")
+    table = build_table(load([run]), published.load())
+    ((task, split),) = [key for key in table.comparisons if key[1] == "test"]
+    p_values = [0.001, 0.06, 1.0, *[0.5] * 8]
+    rivals = tuple(Rival(f"model {place}", 0.01, p, 47) for place, p in enumerate(p_values))
+    many = Comparison("Crystalformer", rivals, 50)
+    (answer,) = answers(replace(table, comparisons={(task, split): many}), load([run]))
+    tied = "does not support a difference to 10 of the 11 other models (from model 1, p = 0.060, to model 2,"
+    assert tied in answer.detail
+    assert "can represent: all others on 47 of 50." in answer.detail
 
 
 def test_without_any_the_table_has_no_such_column(quickstart: Path) -> None:
