@@ -104,8 +104,8 @@ def _unsupported(comparison: Comparison) -> Iterator[str]:
     tied = [rival for rival in comparison.rivals if not rival.worse and rival not in better]
     if tied:
         yield (
-            f"A paired test over the crystals does not support a difference to {_ties(tied, comparison)}: read "
-            "it as a tie."
+            "A paired test over the crystals does not support a difference to "
+            f"{_ties(tied, comparison)}: read it as a tie."
         )
     if better:
         yield f"On the crystals that both predict, a paired test finds {_with_p(better)} better."

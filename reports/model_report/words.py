@@ -49,8 +49,8 @@ def _weight_of_worst(errors: TaskErrors, model: CrystalErrors) -> str:
     share = 100 * values.sum() / table.sum() if table.sum() > 0 else 0.0
     unit = f" {errors.unit}" if errors.unit else ""
     bias = (
-        f"On average its predictions are off by {signed(float(model.residual.mean()))}{unit}, predicted minus "
-        "calculated."
+        f"On average its predictions are off by {signed(float(model.residual.mean()))}{unit}, "
+        "predicted minus calculated."
     )
     if len(values) == len(table):
         return bias
