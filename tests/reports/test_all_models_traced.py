@@ -28,7 +28,7 @@ def test_every_measured_cell_of_every_table_agrees(run_of_all_models: Path, repo
     written = pd.read_csv(report / "mae_table.csv").query("kind == 'measured'")
     assert set(written["model"]) == set(MODELS)
     for model in MODELS:
-        assert sum(f" {model}," in check.what for check in checks["mae_table.csv"]) == 2 * 18
+        assert sum(f" {model}," in check.what for check in checks["mae_table.csv"]) >= 2 * 18
         for name in ("errors_by_group.csv", "worst_crystals.csv"):
             assert any(f" {model}," in check.what for check in checks[name]), (model, name)
 
