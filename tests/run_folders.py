@@ -10,6 +10,8 @@ import pandas as pd
 from final_folders import write_final, write_json
 from model_labels import LABELS, PARAMETERS
 
+from reports.picture import slug
+
 UNIT = "log10(GPa)"
 
 
@@ -147,7 +149,11 @@ class RunFolderMaker:
 
     def trial_id(self, target: str, model: str, rank: int = 1) -> str:
         """The trial that a final run of `model` says it was selected from."""
-        return f"{self.name}-{target}-t{list(self.errors).index(model) + (rank - 1) * len(self.errors):04d}"
+        return self._id(target, list(self.errors).index(model) + (rank - 1) * len(self.errors))
+
+    def _id(self, target: str, number: int) -> str:
+        """The id of a trial, which is no path whatever the name of the search is."""
+        return f"{slug(f'{self.name}-{target}')}-t{number:04d}"
 
     def _trials(self, target: str) -> list[dict[str, Any]]:
         rng = np.random.default_rng(3)
@@ -158,7 +164,7 @@ class RunFolderMaker:
             error = self.errors[model] * (1 + 0.2 * (number // len(self.errors)) + 0.1 * rng.random())
             rows.append(
                 {
-                    "trial_id": f"{self.name}-{target}-t{number:04d}",
+                    "trial_id": self._id(target, number),
                     "number": number,
                     "target": target,
                     "model": model,
