@@ -57,7 +57,7 @@ def session(space: SearchSpace, address: str | None, folders: Sequence[Path] = (
             ray.init(address="local", include_dashboard=False, **quiet)
     except SystemExit as error:
         raise KeyboardInterrupt from error  # Ray's own answer to SIGTERM while it starts
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # plain ones, too, as where a process of its own does not start in time
         raise ClusterError(f"Ray: {str(error).strip().splitlines()[0]}") from error
     try:
         # Lost workers are told by the searcher, failed trials by the table.

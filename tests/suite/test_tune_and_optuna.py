@@ -3,13 +3,17 @@
 import pickle
 import re
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import torch
 from hand_driven_search import Search
 from optuna.trial import TrialState, create_trial
 from toy_spaces import MINIMAL, load
+from trial_tasks import task_of
 
+from suite.ray_driver.actor import TrialActor
 from suite.sampling.propose import propose
 from suite.space.domains import Choice, Domain, Float, Integer
 
@@ -71,3 +75,16 @@ def test_a_searched_average_that_early_stopping_cannot_see_is_noted(tmp_path: Pa
         "compare val_mae with val_mae_raw of the same trial"
     )
     assert not [note for note in load(tmp_path, text, "search.scheduler=none").notes if "asha" in note]
+
+
+@pytest.mark.parametrize(("cpu", "processes", "threads"), [(3, 1, 3), (4, 2, 2), (0.5, 1, 1)])
+def test_a_worker_computes_with_its_share_of_the_cores(
+    tmp_path: Path, cpu: float, processes: int, threads: int
+) -> None:
+    before = torch.get_num_threads()
+    config = {"task": asdict(task_of(tmp_path, "cgcnn")), "cpu": cpu, "gpu": 0, "processes": processes}
+    try:
+        TrialActor({**config, "passes": None}).cleanup()
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
