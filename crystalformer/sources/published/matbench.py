@@ -25,7 +25,8 @@ def read_matbench(path: Path, part: Part, label: str | None) -> Iterator[Record]
         rows = json_elements(text, path, key="data")
         columns = next(rows).get("columns")
         wanted = [STRUCTURE, *part.keys.values()]
-        if not isinstance(columns, list) or not set(wanted) <= set(columns):
+        named = isinstance(columns, list) and all(isinstance(name, str) for name in columns)
+        if not named or not set(wanted) <= set(columns):
             raise DataError(f"{path}: expected the columns {', '.join(wanted)}, got {columns!r:.200}")
         for index, row in enumerate(rows, start=1):
             where = f"{path.name}, row {index}"

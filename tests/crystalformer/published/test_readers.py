@@ -114,6 +114,10 @@ def test_matbench(tmp_path: Path) -> None:
         assert_is_crystal(record, row)
     with pytest.raises(DataError, match="expected the columns structure, n, got"):
         list(read_matbench(path, DATASETS["matbench-dielectric"].parts[0], None))
+    strange = tmp_path / "matbench_strange.json"
+    strange.write_text('{"columns": ["structure", "log10(K_VRH)", []], "data": [[{}, 1.5, 0]]}')
+    with pytest.raises(DataError, match="expected the columns structure, log10"):  # a name that is a list
+        list(read_matbench(strange, part, None))
 
 
 def test_cdvae(tmp_path: Path) -> None:
