@@ -65,11 +65,12 @@ def _panel(
 
 
 def _limits(branches: Sequence[Branch], curves: dict[str, np.ndarray]) -> tuple[float, float]:
-    """From a little below the lowest error to where nearly all of the drawn curves are."""
+    """From a little below the lowest error to where all of few drawn curves are, nearly all of many."""
     drawn = [curves[each] for branch in branches for each in sampled(branch)["trial_id"] if each in curves]
     errors = np.concatenate(drawn)
     errors = errors[np.isfinite(errors) & (errors > 0)]
-    return float(errors.min()) / 1.1, float(np.quantile(errors, 0.98)) * 1.1
+    share = 0.98 if len(drawn) > MANY else 1.0
+    return float(errors.min()) / 1.1, float(np.quantile(errors, share)) * 1.1
 
 
 def curves_alt(branches: Sequence[Branch], curves: dict[str, np.ndarray], rungs: Sequence[int]) -> str:
