@@ -69,8 +69,13 @@ def training_node(cluster: RayCluster) -> int:
 def test_a_node_that_is_lost_takes_only_the_epochs_since_its_checkpoint(
     tmp_path: Path, loss: Callable[[], AbstractContextManager[tuple[RayCluster, Lose]]]
 ) -> None:
-    settings = ("search.concurrent=1", "search.scheduler=none", "budget.trials=2", "budget.epochs=150")
-    trial = tmp_path / "runs/small/trials/t0001"
+    settings = (
+        "models={cgcnn: {node_width: 8, hidden_width: 16}}",
+        "search.scheduler=none",
+        "budget.trials=1",
+        "budget.epochs=250",
+    )
+    trial = tmp_path / "runs/small/trials/t0000"
     checkpoint = trial / "checkpoint.safetensors"
     with loss() as (cluster, lose):
         search = subprocess.Popen(
@@ -89,10 +94,10 @@ def test_a_node_that_is_lost_takes_only_the_epochs_since_its_checkpoint(
         said, _ = search.communicate(timeout=700)
         assert search.returncode == 0, said
     trials = pd.read_parquet(tmp_path / "runs/small/trials.parquet")
-    assert trials["state"].tolist() == ["complete", "complete"]
-    _, _, after = said.partition("t0001: its worker was lost; it is taken up again")
-    assert int(re.findall(r"t0001 \w+: epoch (\d+)/", after)[0]) >= saved
-    assert pd.read_csv(trial / "curve.csv")["epoch"].tolist() == list(range(1, 151))
+    assert trials["state"].tolist() == ["complete"]
+    _, _, after = said.partition("t0000: its worker was lost; it is taken up again")
+    assert int(re.findall(r"t0000 \w+: epoch (\d+)/", after)[0]) >= saved
+    assert pd.read_csv(trial / "curve.csv")["epoch"].tolist() == list(range(1, 251))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a node with a folder of its own needs a mount namespace")

@@ -17,9 +17,11 @@ from suite_fixtures import small_space, write_small_table
 from suite.search import main
 
 ROOT = Path(__file__).resolve().parents[2]
+ONE_AT_A_TIME = {"grace_epochs": 1, "concurrent": 1}  # each process of Ray takes seconds to start
 ONE_MODEL = {
     "models": {"cgcnn": {"node_width": 8, "hidden_width": 16}},
     "budget": {"trials": 2, "epochs": 2},
+    "search": ONE_AT_A_TIME,
     "final": {"seeds": [0], "floors": False},
 }
 
@@ -83,7 +85,8 @@ def test_a_model_without_a_usable_trial_is_said_and_the_rest_reported(
     for record in records:
         record["species"][0] = 99  # more than Crystalformer's 98 elements, within CGCNN's 100
     table.write_text("\n".join(map(json.dumps, records)))
-    small_space(tmp_path, budget={"trials": 2, "epochs": 1}, final={"seeds": [0]})
+    budget = {"trials": 2, "epochs": 1}
+    small_space(tmp_path, budget=budget, search=ONE_AT_A_TIME, final={"seeds": [0]})
     for _ in range(2):
         done = subprocess.run(search_command(tmp_path), cwd=ROOT, capture_output=True, text=True, timeout=600)
         assert done.returncode == 1, done.stdout + done.stderr

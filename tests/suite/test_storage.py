@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,7 +107,10 @@ def test_a_server_that_is_down_is_said(tmp_path: Path) -> None:
 
 def search(folder: Path, *flags: str) -> list[str]:
     space = small_space(
-        folder, budget={"trials": 3, "epochs": 30}, search={"scheduler": "none"}, final={"seeds": [0]}
+        folder,
+        budget={"trials": 3, "epochs": 30},
+        search={"scheduler": "none", "concurrent": 1},
+        final={"seeds": [0]},
     )
     command = [sys.executable, "-m", "suite.search", "--space", str(space), "--runs", str(folder / "runs")]
     return [*command, "--data", str(folder / "data"), *flags]
@@ -121,6 +125,7 @@ def test_a_server_that_goes_away_ends_the_search_which_then_continues(
     curve = tmp_path / "runs/small/trials/t0001/curve.csv"
     while not curve.exists():
         assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
     server.stop()
     said, _ = process.communicate(timeout=200)
     assert process.returncode == 1, said
