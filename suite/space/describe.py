@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from crystalformer.data.cell_names import AS_GIVEN
+from suite.space.ablation_block import ONE_AT_A_TIME
 from suite.space.domains import Domain
 from suite.space.estimate import Estimate, estimate_cells
 from suite.space.model_space import ModelSpace
@@ -207,11 +208,12 @@ def examples(space: SearchSpace, model: ModelSpace, samples: int = 3) -> list[di
     """The configurations tried first and, where there are more, some drawn at random: always the same."""
     rng = random.Random(space.search.seed)
     drawn = [dict(point) for point in model.starts]
-    if model.size() > 1:
-        drawn += [
-            model.active({name: domain.sample(rng) for name, domain in model.domains.items()})
-            for _ in range(samples - 1)
-        ]
+    for _ in range(samples - 1 if model.size() > 1 else 0):
+        point = {name: domain.sample(rng) for name, domain in model.domains.items()}
+        if space.search.design == ONE_AT_A_TIME:
+            name = rng.choice(list(model.domains))
+            point = {**model.first, name: point[name]}
+        drawn.append(model.active(point))
     return drawn
 
 
