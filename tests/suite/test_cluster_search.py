@@ -56,11 +56,15 @@ def by_a_cut_link() -> Iterator[tuple[RayCluster, Lose]]:
         yield cluster, lambda number: network.cut(places[number][0])
 
 
+# What Ray calls the process of a trial while it trains, and between two reports.
+AT_WORK = ("ray::ResourceTrainable", "ray::TrialActor")
+
+
 def training_node(cluster: RayCluster) -> int:
     """The number of the node, the head not counted, on which a trial runs."""
     for number, node in enumerate(cluster.nodes[1:]):
         for process in psutil.Process(node.pid).children(recursive=True):
-            if "".join(process.cmdline()).startswith("ray::ResourceTrainable"):
+            if "".join(process.cmdline()).startswith(AT_WORK):
                 return number
     raise AssertionError("no trial runs")
 
