@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).parents[1]
+WORKERS = ("ray::ResourceTrainable", "ray::TrialActor")  # Ray's names for one that trains, and one that waits
 
 
 def start(command: Sequence[str], log: Path, **environment: str) -> subprocess.Popen:
@@ -33,12 +34,12 @@ def family(search: subprocess.Popen) -> list[psutil.Process]:
     return []
 
 
-def named(search: subprocess.Popen, name: str) -> list[psutil.Process]:
-    """Its processes whose command begins so."""
+def named(search: subprocess.Popen, *names: str) -> list[psutil.Process]:
+    """Its processes whose command begins with one of these."""
     found = []
     for process in family(search):
         with suppress(psutil.NoSuchProcess):
-            if process.cmdline() and Path(process.cmdline()[0]).name.startswith(name):
+            if process.cmdline() and Path(process.cmdline()[0]).name.startswith(names):
                 found.append(process)
     return found
 

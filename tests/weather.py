@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from killing import end_all, family, named, send, start
+from killing import WORKERS, end_all, family, named, send, start
 
-WORKER = "ray::ResourceTrainable"  # Ray's name of the processes that train trials
 PATIENCE_S = 300.0  # for Ray to notice what it has lost, on a busy machine
 RESUMABLE = (0, 1, 130)  # 0: it was just done
 
@@ -139,7 +138,7 @@ class Storm:
         end = self._trained() + self._life()
         fault_at = self._trained() + self.rng.randint(*self.weather.worker)
         while search.poll() is None and (trained := self._trained()) < end:
-            if trained >= fault_at and (present := named(search, WORKER)):
+            if trained >= fault_at and (present := named(search, *WORKERS)):
                 fault = next(self._worker_faults)
                 self._strike(fault, search, present)
                 self.struck[fault] += 1
