@@ -37,15 +37,15 @@ class Reader:
             "RAY_worker_niceness": "0",
         }
 
-    def follow(self, block: Block) -> list[str]:
-        """What the commands of a block, or the program in it, said; nothing of a file to be saved."""
+    def follow(self, block: Block) -> dict[str, str]:
+        """What each command of a block, or the program in it, said; nothing of a file to be saved."""
         if block.language == "bash":
-            return [self.type(line) for line in block.text.splitlines()]
+            return {line: self.type(line) for line in block.text.splitlines()}
         if name := file_to_save(block):
             (self.folder / name).write_text(block.text)
-            return []
+            return {}
         assert block.language == "python"
-        return [self.python("-c", block.text)]
+        return {block.text: self.python("-c", block.text)}
 
     def type(self, line: str) -> str:
         """A line; where it is not Python's, what can be done without another environment or a server."""
@@ -103,9 +103,7 @@ def test_the_page_leads_from_the_clone_to_predictions(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     said: dict[str, str] = {}
     for block in code_blocks(PAGE):
-        texts = reader.follow(block)
-        lines = block.text.splitlines() if block.language == "bash" else [block.text]
-        said |= dict(zip(lines, texts, strict=True)) if texts else {}
+        said |= reader.follow(block)
 
     assert "agree" in said["python -m reports.trace runs/quickstart --model cgcnn --target log10_K_VRH"]
     assert "250 crystals" in said["python -m suite.data audit my.csv"]
@@ -125,4 +123,4 @@ def test_the_page_leads_from_the_clone_to_predictions(tmp_path: Path) -> None:
 def test_every_command_of_the_page_is_in_a_block_that_is_followed() -> None:
     blocks = list(code_blocks(PAGE))
     assert {block.language for block in blocks} == {"bash", "python", "yaml"}
-    assert sum(1 for block in blocks for _ in commands(block)) >= 13
+    assert sum(1 for block in blocks for _ in commands(block)) >= 14
