@@ -13,7 +13,7 @@ class LentHistory(InMemoryStorage):
     """Optuna's storage in memory, before whose own trials come some that it only lends out.
 
     The storage itself knows of its own trials alone, so it serves samplers that look at a study through its
-    list of trials: all but those that keep populations.
+    list of trials and not at their numbers.
 
     Args:
         trials: in their order; they are given numbers below zero, since the next one has number 0.

@@ -16,6 +16,9 @@ from suite.space.scalars import Scalar
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 FEASIBLE = {"infeasible": -1.0}  # a constraint that is met
+# Samplers that take the trials as a list. NSGA-II asks the storage for each of its parents, and the Gaussian
+# process keeps the parameters that trials have in common by their numbers.
+LENT_TO = ("tpe", "random")
 POPULATION = 16  # of NSGA-II: trials that are drawn before the first children; Optuna's 50 suit long searches
 
 
@@ -48,9 +51,9 @@ def ask_optuna(
     study = optuna.create_study(
         directions=["minimize"] * objectives,
         sampler=_sampler(sampler, seed, startup_trials),
-        storage=None if sampler == "nsga-ii" else LentHistory(lessons),
+        storage=LentHistory(lessons) if sampler in LENT_TO else None,
     )
-    if sampler == "nsga-ii":  # it asks the storage for each of its parents
+    if sampler not in LENT_TO:
         study.add_trials(lessons)
     trial = study.ask(distributions)
     attributes = study.get_trials(deepcopy=False)[-1].system_attrs

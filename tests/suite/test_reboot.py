@@ -99,7 +99,8 @@ def test_the_same_command_goes_on_after_a_power_failure(
     pd.testing.assert_series_equal(after["val_mae"][: len(curve)], curve["val_mae"], check_exact=True)
     assert json.loads((run / "search.json").read_text())["status"] == "finished"
     left = [path.name for path in tmp_path.rglob("*") if ".partial" in path.name or ".tmp-" in path.name]
-    assert left == [".half.json.tmp-x2"]  # beside the splits, some bytes
+    # Beside the splits, some bytes; beside the data, what the next conversion removes.
+    assert sorted(left) == [".half.json.tmp-x2", ".small.tmp-x1"]
     assert not list(run.glob("trials/*/checkpoint*"))
 
 
