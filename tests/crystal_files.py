@@ -1,4 +1,4 @@
-"""CsCl in the forms in which a user may have it."""
+"""CsCl in the forms in which a user may have it, and CIF texts of cubic cells."""
 
 CSCL = """data_CsCl
 _cell_length_a 4.12
@@ -21,3 +21,13 @@ LINE = {**ARRAYS, "frac": [[0, 0, 0], [0.5, 0.5, 0.5]]}
 EXTXYZ = (
     '2\nLattice="4.12 0 0 0 4.12 0 0 0 4.12" Properties=species:S:1:pos:R:3\nCs 0 0 0\nCl 2.06 2.06 2.06\n'
 )
+
+
+def cubic_cif(edge: float, *sites: str) -> str:
+    """A CIF text without symmetry; a site is its label, type, three fractional coordinates and occupancy."""
+    lengths = "".join(f"_cell_length_{axis} {edge}\n" for axis in "abc")
+    angles = "".join(f"_cell_angle_{angle} 90\n" for angle in ("alpha", "beta", "gamma"))
+    columns = ("label", "type_symbol", "fract_x", "fract_y", "fract_z", "occupancy")
+    loop = "".join(f"_atom_site_{column}\n" for column in columns)
+    rows = "".join(f"{site}\n" for site in sites)
+    return f"data_cubic\n{lengths}{angles}_symmetry_space_group_name_H-M 'P 1'\nloop_\n{loop}{rows}"

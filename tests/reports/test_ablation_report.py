@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from ablation_folders import write_ablation
+from browser import screenshot
 from final_folders import edit_json
 from matplotlib.image import imread
 from run_folders import RunFolderMaker
@@ -226,15 +226,7 @@ def test_terms_are_of_parameters_that_exist() -> None:
 @pytest.mark.parametrize("width", [500, 1200])
 def test_the_page_in_a_browser(report: Path, tmp_path: Path, width: int) -> None:
     """Chromium draws it, and the table does not widen the page."""
-    browser = shutil.which("chromium")
-    if browser is None:
-        pytest.skip("chromium is not installed")
-    shot = tmp_path / "shot.png"
-    flags = "--headless --no-sandbox --disable-gpu --no-first-run --disable-sync --hide-scrollbars"
-    places = [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900", f"--screenshot={shot}"]
-    command = [browser, *flags.split(), *places, (report / "index.html").as_uri()]
-    done = subprocess.run(command, capture_output=True, timeout=100, check=False)
-    assert done.returncode == 0, done.stderr.decode()[-400:]
+    shot = screenshot(report / "index.html", tmp_path / "shot.png", width)
     picture = imread(shot)
     assert picture.shape[1] == width
     assert picture[..., :3].std() > 0.05

@@ -5,32 +5,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from crystal_files import cubic_cif
 from suite_fixtures import small_space
 
 from suite.prepare import PreparedData, prepare_data
 from suite.ray_driver.actor import TrialActor
 from suite.space.search_space import load_space
 from suite.trial_task import TrialTask
-
-CIF = """data_alloy
-_cell_length_a {edge}
-_cell_length_b {edge}
-_cell_length_c {edge}
-_cell_angle_alpha 90
-_cell_angle_beta 90
-_cell_angle_gamma 90
-_symmetry_space_group_name_H-M 'P 1'
-loop_
-_atom_site_label
-_atom_site_type_symbol
-_atom_site_fract_x
-_atom_site_fract_y
-_atom_site_fract_z
-_atom_site_occupancy
-M1 Fe 0 0 0 {iron}
-M2 Ni 0 0 0 {nickel}
-O1 O 0.5 0.5 0.5 1
-"""
 
 
 @pytest.fixture
@@ -40,7 +21,8 @@ def prepared(tmp_path: Path) -> tuple[Path, PreparedData]:
         rows.writerow(["id", "cif", "y"])
         for i in range(20):
             iron = round(0.05 + 0.04 * i, 2)
-            cif = CIF.format(edge=3.5 + 0.01 * (i % 5), iron=iron, nickel=round(0.9 - iron, 2))
+            sites = (f"M1 Fe 0 0 0 {iron}", f"M2 Ni 0 0 0 {round(0.9 - iron, 2)}", "O1 O 0.5 0.5 0.5 1")
+            cif = cubic_cif(3.5 + 0.01 * (i % 5), *sites)
             rows.writerow([f"alloy-{i}", cif, iron])
     data = {"dataset": {"path": str(tmp_path / "alloys.csv")}, "target": "y", "unit": "1"}
     path = small_space(tmp_path, data=data)

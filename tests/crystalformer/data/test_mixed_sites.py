@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from crystal_files import cubic_cif
 
 from baselines.graphs.batch import GraphBatches
 from baselines.graphs.nearest import KNearest
@@ -18,22 +19,6 @@ from crystalformer.sources import bundle
 from crystalformer.sources.convert import prepare
 from crystalformer.sources.records import DataError
 
-CIF = """data_alloy
-_cell_length_a 3.6
-_cell_length_b 3.6
-_cell_length_c 3.6
-_cell_angle_alpha 90
-_cell_angle_beta 90
-_cell_angle_gamma 90
-_symmetry_space_group_name_H-M 'P 1'
-loop_
-_atom_site_label
-_atom_site_type_symbol
-_atom_site_fract_x
-_atom_site_fract_y
-_atom_site_fract_z
-_atom_site_occupancy
-"""
 ALLOY = "O1 O 0.5 0.5 0.5 1\nM1 Ni 0 0 0 0.25\nM2 Fe 0 0 0 0.65\n"
 CUBE = {"lattice": 3.6 * np.eye(3), "frac_coords": [[0, 0, 0], [0.5, 0.5, 0.5]], "numbers": [26, 8]}
 MIXED = ((0, 28, 0.25), (0, 26, 0.65))
@@ -45,7 +30,7 @@ def store_of(folder: Path, *mixed: object) -> ArrayStore:
 
 
 def cif_table(folder: Path, sites: str) -> Path:
-    (folder / "x.cif").write_text(CIF + sites)
+    (folder / "x.cif").write_text(cubic_cif(3.6, *sites.splitlines()))
     (folder / "t.csv").write_text("id,file\nalloy,x.cif\n")
     return folder / "t.csv"
 
