@@ -5,6 +5,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,20 +77,14 @@ CRYSTALFORMER = ModelEntry(
     facts=_truncation,
     variants={"7 blocks": Variant({"num_layers": 7}, 1_471_745)},
 )
-CRYSTALFRAMER = ModelEntry(
+CRYSTALFRAMER = replace(  # the same network, with frames
+    CRYSTALFORMER,
     key="crystalframer",
     label="CrystalFramer",
     paper="Ito, Taniai et al., ICLR 2025",
     config=CrystalFramerConfig,
-    build=Crystalformer,
-    batches=_batches,
-    graph="none: attention to all periodic images",
     published_parameters=951_809,
     published_recipe=TrainConfig(epochs=800, batch_size=128, swa_epochs=50),
-    calibrate=Crystalformer.calibrate,
-    alike=alike,
-    together=_together,
-    facts=_truncation,
     variants={
         "lightweight": Variant(
             {"angle_basis": 16, "angle_width": 1.0, "c_dist": 1.5, "c_angle": 6.0}, 878_081

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from suite_fixtures import small_space
 
-from suite.prepare import prepare_data
-from suite.space.search_space import load_space
+from suite.prepare import PreparedData, prepare_data
+from suite.space.search_space import SearchSpace, load_space
 from suite.trial_task import TrialTask
 
 
@@ -17,21 +17,26 @@ def task_of(
     lengths = (f"budget.epochs={epochs}", f"final.epochs={epochs}")
     space = load_space(small_space(root), (*lengths, *overrides))
     data = prepare_data(space, root / "data")
+    return replace(task_over(space, data, model, root), **changes)  # type: ignore[arg-type]
+
+
+def task_over(space: SearchSpace, data: PreparedData, model: str, root: Path) -> TrialTask:
+    """The first trial of a model, of the only target of a space."""
+    [(target, split)] = data.splits.items()
     model_config, train_config = space.resolve(model, space.models[model].first)
-    task = TrialTask(
+    return TrialTask(
         run_id="t0000",
         model=model,
         model_config=asdict(model_config),
         train_config=asdict(train_config),
         recipe="common",
         seed=1,
-        target="log10_K_VRH",
-        unit="log10(GPa)",
+        target=target,
+        unit=data.units[target],
         store=str(data.store.path),
-        split=data.splits["log10_K_VRH"].hash,
+        split=split.hash,
         folder=str(root / "run"),
         cache=str(root / "cache"),
         tensorboard=str(root / "tensorboard"),
         hparams={"model": model},
     )
-    return replace(task, **changes)  # type: ignore[arg-type]

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from crystal_files import cubic_cif
 from suite_fixtures import small_space
+from trial_tasks import task_over
 
 from suite.prepare import PreparedData, prepare_data
 from suite.ray_driver.actor import TrialActor
 from suite.space.search_space import load_space
-from suite.trial_task import TrialTask
 
 
 @pytest.fixture
@@ -31,23 +31,7 @@ def prepared(tmp_path: Path) -> tuple[Path, PreparedData]:
 
 def first_step(folder: Path, space_path: Path, data: PreparedData, model: str) -> dict:
     space = load_space(space_path, ("budget.epochs=1", "final.epochs=1"))
-    model_config, train_config = space.resolve(model, space.models[model].first)
-    task = TrialTask(
-        run_id=model,
-        model=model,
-        model_config=asdict(model_config),
-        train_config=asdict(train_config),
-        recipe="common",
-        seed=0,
-        target="y",
-        unit="1",
-        store=str(data.store.path),
-        split=data.splits["y"].hash,
-        folder=str(folder / model),
-        cache=str(folder / "cache"),
-        tensorboard=str(folder / "tensorboard" / model),
-        hparams={},
-    )
+    task = task_over(space, data, model, folder / model)
     actor = TrialActor({"task": asdict(task), "cpu": 1, "gpu": 0, "processes": 1, "passes": None})
     result = actor.step()
     actor.cleanup()
