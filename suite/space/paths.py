@@ -1,21 +1,17 @@
 """Where a search space lies, and the paths in it: relative to its file, or else to the current folder."""
 
 import os
-from importlib.resources import files
 from pathlib import Path
 
 from suite.space.node import Node
 
-COLLECTION = "search_spaces"  # the folder of a clone, installed with the packages
+COLLECTION = "search_spaces"  # the folder of a clone, installed beside the packages
 
 
 def space_path(path: Path) -> Path:
     """The path; for `search_spaces/NAME.yaml` where no such file is, the one that was installed."""
     if not path.exists() and path.parent == Path(COLLECTION):
-        try:
-            installed = Path(str(files(COLLECTION).joinpath(path.name)))
-        except ModuleNotFoundError:
-            return path
+        installed = Path(__file__).parents[2] / path
         return installed if installed.is_file() else path
     return path
 

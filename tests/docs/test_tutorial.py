@@ -52,7 +52,11 @@ class Reader:
         program, *words = shlex.split(line)
         if program == "make":  # it would make an environment first; then it runs its last line
             plan = subprocess.run(
-                ["make", "-n", *words], cwd=ROOT, capture_output=True, text=True, check=True
+                ["make", "-n", "--no-print-directory", *words],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=True,
             )
             program, *words = shlex.split(plan.stdout.splitlines()[-1])
             assert program == ".venv/bin/python"
