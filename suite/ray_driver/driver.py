@@ -27,6 +27,7 @@ from suite.ray_driver.actor import TrialActor, bundle
 from suite.ray_driver.ending import Ending
 from suite.ray_driver.fractions import Fractions
 from suite.ray_driver.lifeline import Lifeline
+from suite.ray_driver.own_session import in_a_session_of_its_own
 from suite.ray_driver.scheduler import PerModelStopping
 from suite.ray_driver.searcher import LedgerSearcher
 from suite.ray_driver.storage_probe import unshared_folder
@@ -54,7 +55,8 @@ def session(space: SearchSpace, address: str | None, folders: Sequence[Path] = (
         if address := address or os.environ.get("RAY_ADDRESS"):
             ray.init(address=address, **quiet)
         else:
-            ray.init(address="local", include_dashboard=False, **quiet)
+            with in_a_session_of_its_own():
+                ray.init(address="local", include_dashboard=False, **quiet)
     except SystemExit as error:
         raise KeyboardInterrupt from error  # Ray's own answer to SIGTERM while it starts
     except Exception as error:  # plain ones, too, as where a process of its own does not start in time
@@ -99,7 +101,7 @@ def run_search(
     with interrupt_noted() as interrupted:
         while ledger.work_left():  # again where a trial was taken back when Tune had no other to start
             searcher = LedgerSearcher(ledger, make_task, watcher, fractions, save)
-            _run_tune(searcher, Ending(searcher, watcher, interrupted, Lifeline()))
+            _run_tune(searcher, Ending(searcher, watcher, interrupted, Lifeline(interrupted)))
 
 
 def _run_tune(searcher: LedgerSearcher, ending: Ending) -> None:

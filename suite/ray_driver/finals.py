@@ -34,8 +34,8 @@ def run_finals(
     failed: dict[str, str] = {}
     follower = CurveFollower(watcher)
     request: CheckpointRequest | None = None
-    lifeline = Lifeline()
     with interrupt_noted() as interrupted:
+        lifeline = Lifeline(interrupted)
         while waiting or running:
             lifeline.check()
             while waiting and len(running) < space.search.concurrent and not interrupted():
@@ -49,7 +49,9 @@ def run_finals(
                 follower.look(job)
             for reference in _done(list(running)):
                 job = running.pop(reference)
-                failure = _outcome(reference)
+                failure, lost = _outcome(reference)
+                if lost and interrupted():
+                    continue  # no failure: it goes on from its checkpoint when the search does
                 follower.ended(job, failure)
                 if failure is not None:
                     failed[job.task.run_id] = failure
@@ -86,13 +88,14 @@ def _final(job: FinalJob, cpu: float, gpus: float, processes: int) -> None:
     run_final(job, Place(claim(gpus), processes))
 
 
-def _outcome(reference: ray.ObjectRef) -> str | None:
+def _outcome(reference: ray.ObjectRef) -> tuple[str | None, bool]:
+    """Why a run failed, None where it did not, and whether that is only that its worker was lost."""
     try:
         ray.get(reference)
     except ray.exceptions.RayTaskError as error:
         if fault := disk_fault(error.cause):
             raise SearchBroken(fault) from error
-        return f"{type(error.cause).__name__}: {error.cause}"
+        return f"{type(error.cause).__name__}: {error.cause}", False
     except ray.exceptions.RayError as error:
-        return str(error).strip().splitlines()[0]
-    return None
+        return str(error).strip().splitlines()[0], True
+    return None, False

@@ -6,6 +6,7 @@ search with exit code 1.)
 """
 
 import time
+from collections.abc import Callable
 
 import ray
 
@@ -15,9 +16,15 @@ _EVERY_S = 2.0
 
 
 class Lifeline:
-    """Looks at it every other second, when it is asked; to be made in the session that it is about."""
+    """Looks at it every other second, when it is asked; to be made in the session that it is about.
 
-    def __init__(self) -> None:
+    Args:
+        interrupted: whether the search was asked to stop. Where every process of a job is sent the signal, as
+            systemd does, Ray's end with it.
+    """
+
+    def __init__(self, interrupted: Callable[[], bool]) -> None:
+        self._interrupted = interrupted
         self._node = ray.get_runtime_context().get_node_id()
         self._next = 0.0
 
@@ -26,9 +33,12 @@ class Lifeline:
 
         Raises:
             SearchBroken: it is gone.
+            KeyboardInterrupt: it is gone and the search was asked to stop.
         """
         if (now := time.monotonic()) < self._next:
             return
         self._next = now + _EVERY_S
         if not any(node["NodeID"] == self._node and node["Alive"] for node in ray.nodes()):
+            if self._interrupted():
+                raise KeyboardInterrupt
             raise SearchBroken("Ray's process on this machine (raylet) is gone")

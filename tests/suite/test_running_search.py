@@ -1,6 +1,7 @@
 """A search while it runs: nobody else reaches it, and asked to stop it first saves what was done."""
 
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -51,9 +52,9 @@ def test_it_listens_on_loopback_alone_and_knows_its_token(
 
 
 def test_what_runs_is_saved_before_it_stops(running: tuple[subprocess.Popen[str], Path]) -> None:
-    """The last test that finds it running."""
+    """The last test that finds it running. `timeout` and batch systems signal all processes of the group."""
     search, run = running
-    search.send_signal(signal.SIGTERM)
+    os.killpg(search.pid, signal.SIGTERM)
     said, _ = search.communicate(timeout=300)
     assert search.returncode == 130, said
     assert "stopping: what runs writes its checkpoint" in said
