@@ -61,8 +61,8 @@ def kill_head(name: str) -> Callable[[subprocess.Popen], None]:
 
 
 def ask_to_stop(search: subprocess.Popen) -> None:
-    """SIGTERM, as a scheduler sends it."""
-    _end(search, search.terminate)
+    """SIGTERM to all processes of the group, as `timeout` and schedulers send it."""
+    _end(search, lambda: os.killpg(search.pid, signal.SIGTERM))
 
 
 def interrupt(search: subprocess.Popen) -> None:

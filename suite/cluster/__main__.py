@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from suite.cluster.launch import TEMPLATES, Launch, launch_file
-from suite.command_line import DONE, WRONG_INPUT, command_parser
+from suite.command_line import DONE, INTERRUPTED, WRONG_INPUT, command_parser
+from suite.interrupts import interruptible
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,11 +21,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(parser().parse_args(arguments))
     kind, out = options.pop("kind"), options.pop("out")
     try:
-        if not Path(options["space"]).is_file():
-            raise ValueError(f"--space: expected a search-space file, got {options['space']!r}")
-        text = launch_file(kind, Launch(**options))
-        if out is not None:
-            out.write_text(text, encoding="utf-8")
+        with interruptible():
+            if not Path(options["space"]).is_file():
+                raise ValueError(f"--space: expected a search-space file, got {options['space']!r}")
+            text = launch_file(kind, Launch(**options))
+            if out is not None:
+                out.write_text(text, encoding="utf-8")
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return WRONG_INPUT
