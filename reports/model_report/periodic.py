@@ -38,13 +38,14 @@ def periodic_table(
 ) -> PeriodicTable | None:
     """The table of one model; None where the crystals are not described.
 
-    Colours are logarithmic in the error, between the elements with at least `FEW` crystals.
+    Colours are logarithmic in the error, between the elements with at least `FEW` crystals where there are two.
     """
     mine = {each.group.name: each for each in found if each.model is model and each.group.grouping == ELEMENT}
     if not mine:
         return None
-    frequent = [each for each in mine.values() if each.crystals >= FEW] or list(mine.values())
-    low, high = (some(each.mae for each in frequent) for some in (min, max))
+    frequent = [each for each in mine.values() if each.crystals >= FEW]
+    scale = frequent if len(frequent) > 1 else mine.values()
+    low, high = (some(each.mae for each in scale) for some in (min, max))
     cells = tuple(
         ElementCell(
             *PLACES[symbol],

@@ -1,5 +1,6 @@
 """Where each model errs: groups and worst crystals by independent computation, and an honest page."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -165,6 +166,16 @@ def test_colours_and_words_follow_the_errors(errors: TaskErrors, report: Path, r
     drawings = [each for each in page_of(run).every("svg") if each["class"] == "elements"]
     assert len(drawings) == 2
     assert drawings[0]["aria-label"] == table.alt
+
+
+def test_one_frequent_element_makes_no_scale(errors: TaskErrors) -> None:
+    first, *others = [each for each in group_errors(errors) if each.group.grouping == ELEMENT]
+    rare = [replace(each, crystals=1) for each in others]
+    table = periodic_table(errors, errors.models[0], [replace(first, crystals=9), *rare], titled=True)
+    assert table is not None
+    shares = {cell.share for cell in table.cells if cell.share is not None}
+    assert {0, 100} < shares
+    assert table.low != table.high
 
 
 def test_a_folder_without_descriptions_is_told_how_to_get_them(tmp_path: Path) -> None:
