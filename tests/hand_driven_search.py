@@ -31,7 +31,15 @@ class Search:
         self.folder = folder
         space = load_space(small_space(folder), overrides)
         self.ledger = TrialLedger(open_storage(DEFAULT, folder), "study", space)
-        self.searcher = LedgerSearcher(self.ledger, self._task, Silence(), Fractions(space, {}), lambda: None)  # type: ignore[arg-type]
+        self.interrupted = False
+        self.searcher = LedgerSearcher(
+            self.ledger,
+            self._task,
+            Silence(),  # type: ignore[arg-type]
+            Fractions(space, {}),
+            save=lambda: None,
+            interrupted=lambda: self.interrupted,
+        )
         self.scheduler = PerModelStopping(space, self.searcher)
         self.trials: dict[int, SimpleNamespace] = {}
         self.settings: dict[str, object] = {}

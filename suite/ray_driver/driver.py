@@ -100,8 +100,10 @@ def run_search(
     """
     with interrupt_noted() as interrupted:
         while ledger.work_left():  # again where a trial was taken back when Tune had no other to start
-            searcher = LedgerSearcher(ledger, make_task, watcher, fractions, save)
+            searcher = LedgerSearcher(ledger, make_task, watcher, fractions, save, interrupted)
             _run_tune(searcher, Ending(searcher, watcher, interrupted, Lifeline(interrupted)))
+            if interrupted():
+                raise KeyboardInterrupt
 
 
 def _run_tune(searcher: LedgerSearcher, ending: Ending) -> None:

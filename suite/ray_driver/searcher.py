@@ -30,6 +30,7 @@ class LedgerSearcher(Searcher):
         watcher: is told of starts, epochs and ends.
         fractions: knows the GPUs of each task.
         save: called as the record changes.
+        interrupted: whether the search was asked to stop: it starts nothing more then.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class LedgerSearcher(Searcher):
         watcher: Watcher,
         fractions: Fractions,
         save: Callable[[], None],
+        interrupted: Callable[[], bool],
     ) -> None:
         super().__init__()
         self.ledger = ledger
@@ -53,14 +55,16 @@ class LedgerSearcher(Searcher):
         self._fractions = fractions
         self._next: tuple[Assignment, TrialTask] | None = None  # waits for its measurement
         self._save = save
+        self._interrupted = interrupted
 
     def suggest(self, trial_id: str) -> Any:
         with self._noting_faults():
             return self._start(trial_id)
 
     def _start(self, trial_id: str) -> Any:
-        if self.request is not None:
-            return None
+        # While nothing runs Tune asks again and again, for ten minutes, and calls nobody else.
+        if self._interrupted():
+            return None if self.running else Searcher.FINISHED
         if self._next is None:
             assignment = self.ledger.next()
             if assignment is None:  # while others run, Tune is to ask again: one may lose its worker

@@ -83,7 +83,7 @@ def test_a_node_that_is_lost_takes_only_the_epochs_since_its_checkpoint(
     checkpoint = trial / "checkpoint.safetensors"
     with loss() as (cluster, lose):
         search = subprocess.Popen(
-            command(tmp_path, cluster, *settings, "final.seeds=[0]", "final.epochs=2"),
+            command(tmp_path, cluster, *settings, "final.seeds=[0]", "final.epochs=2", "final.floors=false"),
             cwd=ROOT,
             env=cluster.environment,
             stdout=subprocess.PIPE,

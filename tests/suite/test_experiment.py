@@ -86,7 +86,7 @@ def test_a_model_without_a_usable_trial_is_said_and_the_rest_reported(
         record["species"][0] = 99  # more than Crystalformer's 98 elements, within CGCNN's 100
     table.write_text("\n".join(map(json.dumps, records)))
     budget = {"trials": 2, "epochs": 1}
-    small_space(tmp_path, budget=budget, search=ONE_AT_A_TIME, final={"seeds": [0]})
+    small_space(tmp_path, budget=budget, search=ONE_AT_A_TIME, final={"seeds": [0], "floors": False})
     for _ in range(2):
         done = subprocess.run(search_command(tmp_path), cwd=ROOT, capture_output=True, text=True, timeout=600)
         assert done.returncode == 1, done.stdout + done.stderr

@@ -72,7 +72,11 @@ def test_the_same_command_goes_on_after_a_power_failure(
 ) -> None:
     budget, search = {"trials": 3, "epochs": EPOCHS}, {"scheduler": "none", "concurrent": 1}
     small_space(
-        tmp_path, models={"cgcnn": SMALL_MODELS["cgcnn"]}, budget=budget, search=search, final={"seeds": [0]}
+        tmp_path,
+        models={"cgcnn": SMALL_MODELS["cgcnn"]},
+        budget=budget,
+        search=search,
+        final={"seeds": [0], "floors": False},
     )
     command, log, run = search_command(tmp_path), tmp_path / "log.txt", tmp_path / "runs/small"
     first = start(command, log, RAY_TMPDIR=str(ray_folder))

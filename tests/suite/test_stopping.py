@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from hand_driven_search import OVERRIDES, Search
+from ray.tune.search import Searcher
 
 
 def test_a_trial_is_compared_with_its_own_model_only(tmp_path: Path) -> None:
@@ -28,6 +29,17 @@ def test_the_grace_period_is_kept_and_the_last_epoch_is_no_stop(tmp_path: Path) 
     assert search.result(third, 1, 0.9) == "CONTINUE"
     assert search.result(third, 2, 0.9) == "STOP"
     assert [row["state"] for row in search.ledger.rows("y")] == ["complete", "running", "stopped"]
+
+
+def test_a_search_that_is_to_stop_starts_nothing_and_ends_when_nothing_runs(tmp_path: Path) -> None:
+    """Tune would ask an idle search for ten minutes."""
+    search = Search(tmp_path, (*OVERRIDES, "search.scheduler=none"))
+    number = search.start("tune0")
+    search.interrupted = True
+    assert search.searcher.suggest("tune1") is None
+    assert search.result(number, 8, 0.1) == "DONE"
+    assert search.searcher.suggest("tune1") == Searcher.FINISHED
+    assert search.ledger.work_left()
 
 
 def test_without_early_stopping_nothing_stops(tmp_path: Path) -> None:

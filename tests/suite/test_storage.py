@@ -110,7 +110,7 @@ def search(folder: Path, *flags: str) -> list[str]:
         folder,
         budget={"trials": 3, "epochs": 30},
         search={"scheduler": "none", "concurrent": 1},
-        final={"seeds": [0]},
+        final={"seeds": [0], "floors": False},
     )
     command = [sys.executable, "-m", "suite.search", "--space", str(space), "--runs", str(folder / "runs")]
     return [*command, "--data", str(folder / "data"), *flags]
