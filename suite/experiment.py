@@ -161,13 +161,14 @@ class Experiment:
 
     @contextmanager
     def searching(self) -> Iterator[None]:
-        """The time spent in this context counts for the budget in hours; the table is right at its end."""
+        """The time in it counts for the budget in hours; table and folders are in order after it."""
         self._searching.start()
         try:
             yield
         finally:
             self._searching.stop()
             self.write_trials(now=True)
+            remove_leftovers(self.folder, self._ended())
 
     def rows(self) -> list[dict]:
         """All trials of all targets."""

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 _PATIENCE_S = 120.0
 _LOOK_S = 1.0  # how often a process that waits looks whether it is asked to leave
-_HOLDER = ".holder"
+HOLDER = ".holder"  # a file with the name of the process that has the folder
 
 
 class FolderHeld(RuntimeError):
@@ -48,7 +48,7 @@ class RunFolder:
         except Timeout:
             self._ask()
         self._asked.unlink(missing_ok=True)
-        (path / _HOLDER).write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+        (path / HOLDER).write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
         for partial in path.glob("*.partial"):
             partial.unlink(missing_ok=True)
         self._busy, self._over = threading.Lock(), threading.Event()
@@ -81,7 +81,7 @@ class RunFolder:
         self._over.set()
         self._watching.join()
         if self._lock.is_locked:
-            (self.path / _HOLDER).unlink(missing_ok=True)
+            (self.path / HOLDER).unlink(missing_ok=True)
         self._lock.release()
 
     def _watch(self) -> None:
@@ -103,7 +103,7 @@ class RunFolder:
 
     def _give_up(self) -> NoReturn:
         try:
-            holder = (self.path / _HOLDER).read_text(encoding="utf-8")
+            holder = (self.path / HOLDER).read_text(encoding="utf-8")
         except OSError:
             holder = "another process"
         raise FolderHeld(f"{self.path} is still held by {holder}") from None

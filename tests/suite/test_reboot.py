@@ -137,14 +137,15 @@ def test_states_of_trials_that_are_over_go_and_those_of_others_stay(tmp_path: Pa
     for trial in ("t0000", "t0001"):
         (tmp_path / "trials" / trial).mkdir(parents=True)
         (tmp_path / "trials" / trial / "checkpoint.safetensors").touch()
+        (tmp_path / "trials" / trial / ".holder").touch()
     (tmp_path / "search.json").touch()
     (tmp_path / ".search.json.7.partial").touch()
     remove_leftovers(tmp_path, {"t0000"})
-    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
-        "checkpoint.safetensors",
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == [
         "search.json",
+        "trials/t0001/.holder",
+        "trials/t0001/checkpoint.safetensors",
     ]
-    assert (tmp_path / "trials/t0001/checkpoint.safetensors").exists()
 
 
 def test_a_line_of_the_log_of_test_reads_that_broke_off_stands_for_no_read(tmp_path: Path) -> None:
