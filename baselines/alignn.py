@@ -42,6 +42,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from baselines.features.atom_table import LAST_ELEMENT, atom_table
@@ -90,7 +91,7 @@ class ALIGNNConfig:
 class ALIGNN(nn.Module):
     """Takes a `GraphBatch` in which every edge has its reverse, returns (crystals, targets)."""
 
-    atom_table: Tensor
+    atom_table: Float[Tensor, "101 92"]
 
     def __init__(self, config: ALIGNNConfig) -> None:
         super().__init__()
@@ -107,8 +108,8 @@ class ALIGNN(nn.Module):
         self.gcn_layers = nn.ModuleList(Convolution(width) for _ in range(config.gcn_layers))
         self.output = Linear(width, config.targets)
 
-    def forward(self, batch: GraphBatch) -> Tensor:
-        """Predictions in scaled units, (crystals, targets).
+    def forward(self, batch: GraphBatch) -> Float[Tensor, "crystals targets"]:
+        """Predictions in scaled units.
 
         Raises:
             ValueError: an element beyond Z = 100, or an edge without its reverse.
@@ -149,8 +150,10 @@ class Embedding(nn.Module):
         self.linears = nn.ModuleList(Linear(a, b) for a, b in pairwise(widths))
         self.norms = nn.ModuleList(NormSiLU(width) for width in widths[1:])
 
-    def forward(self, x: Tensor, counts: Tensor | None = None) -> Tensor:
-        """(rows, first width) -> (rows, last width); `counts` (rows,) of equal rows that each stands for."""
+    def forward(
+        self, x: Float[Tensor, "rows n_in"], counts: Float[Tensor, " rows"] | None = None
+    ) -> Float[Tensor, "rows n_out"]:
+        """L of each row; `counts` has the number of equal rows that each stands for."""
         for linear, norm in zip(self.linears, self.norms, strict=True):
             x = norm(linear(x), counts)
         return x
@@ -170,15 +173,19 @@ class Convolution(nn.Module):
         self.edge_norm = NormSiLU(width)
 
     def forward(
-        self, x: Tensor, y: Tensor, tiles: Sequence[Tile], old: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
+        self,
+        x: Float[Tensor, "nodes width"],
+        y: Float[Tensor, "input_rows width"],
+        tiles: Sequence[Tile],
+        old: Float[Tensor, "edges width"] | None,
+    ) -> tuple[Float[Tensor, "nodes width"], Float[Tensor, "edges width"] | None]:
         """The new x and y.
 
         Args:
-            x: (nodes, width).
-            y: (input rows of the tiles, width).
+            x: features of the nodes.
+            y: features in the input rows of the tiles.
             tiles: the edges.
-            old: y of every edge, (edges, width), to which its change is added; None where no new y is needed.
+            old: y of every edge, to which its change is added; None where no new y is needed.
         """
         target = self.gate_target(x) + self.gate_edge.bias
         h, m = gated_mean(y, self.gate_edge.weight, self.gate_source(x), target, self.value(x), tiles)

@@ -34,6 +34,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from baselines.features.atom_table import LAST_ELEMENT, atom_table
@@ -75,8 +76,8 @@ class CGCNNConfig:
 class CGCNN(nn.Module):
     """Takes a `GraphBatch` with `config.neighbours` edges per atom, returns (crystals, targets)."""
 
-    atom_table: Tensor
-    centers: Tensor
+    atom_table: Float[Tensor, "101 92"]
+    centers: Float[Tensor, " gaussians"]
 
     def __init__(self, config: CGCNNConfig) -> None:
         super().__init__()
@@ -94,8 +95,8 @@ class CGCNN(nn.Module):
         )
         self.output = nn.Linear(config.hidden_width, config.targets)
 
-    def forward(self, batch: GraphBatch) -> Tensor:
-        """Predictions in scaled units, (crystals, targets).
+    def forward(self, batch: GraphBatch) -> Float[Tensor, "crystals targets"]:
+        """Predictions in scaled units.
 
         Raises:
             ValueError: an element beyond Z = 100, or another number of edges than neighbours per atom.
@@ -125,8 +126,13 @@ class Convolution(nn.Module):
         self.edge_norm = nn.BatchNorm1d(2 * width)  # BN₁
         self.atom_norm = CountedNorm(width)  # BN₂
 
-    def forward(self, v: Tensor, u: Tensor, neighbors: Tensor) -> Tensor:
-        """`v` (atoms, width), `u` (atoms k, Gaussians), `neighbors` (atoms k,) -> (atoms, width)."""
+    def forward(
+        self,
+        v: Float[Tensor, "atoms width"],
+        u: Float[Tensor, "edges gaussians"],
+        neighbors: Int[Tensor, " edges"],
+    ) -> Float[Tensor, "atoms width"]:
+        """The new v; there are k edges for each atom, atom after atom."""
         atoms, width = v.shape
         w_i, w_j, w_u = self.linear.weight.split([width, width, u.shape[1]], dim=1)
         z = F.linear(u, w_u, self.linear.bias) + F.embedding(neighbors, F.linear(v, w_j))

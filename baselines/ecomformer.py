@@ -38,6 +38,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from baselines.features.atom_table import LAST_ELEMENT, atom_table
@@ -79,7 +80,7 @@ class EComFormerConfig:
 class EComFormer(nn.Module):
     """Takes a `GraphBatch` with the edges of `LatticeShells`, returns (crystals, targets)."""
 
-    atom_table: Tensor
+    atom_table: Float[Tensor, "101 92"]
 
     def __init__(self, config: EComFormerConfig) -> None:
         super().__init__()
@@ -94,8 +95,8 @@ class EComFormer(nn.Module):
         self.hidden = nn.Linear(width, width)
         self.output = nn.Linear(width, config.targets)
 
-    def forward(self, batch: GraphBatch) -> Tensor:
-        """Predictions in scaled units, (crystals, targets).
+    def forward(self, batch: GraphBatch) -> Float[Tensor, "crystals targets"]:
+        """Predictions in scaled units.
 
         Raises:
             ValueError: an element beyond Z = 100.
@@ -125,8 +126,14 @@ class EquivariantUpdate(nn.Module):
         self.back = nn.Linear(scalars, width)
         self.skip = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, e: Tensor, edge_rows: Tensor, batch: GraphBatch) -> Tensor:
-        """`x` (atoms, C), `e` (distinct lengths, C), of which each edge has one -> (atoms, C)."""
+    def forward(
+        self,
+        x: Float[Tensor, "atoms C"],
+        e: Float[Tensor, "lengths C"],
+        edge_rows: Int[Tensor, " edges"],
+        batch: GraphBatch,
+    ) -> Float[Tensor, "atoms C"]:
+        """The new x; `edge_rows` says which of the distinct lengths in `e` each edge has."""
         centers, neighbors, counts = batch.edge_centers, batch.edge_neighbors, batch.edge_counts
         y = harmonics(batch.edge_vectors())
         h = self.scalar(x)

@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Float32, Integer
 
 from baselines.features.atom_table import BLOCKS, LAST_ELEMENT, atom_table
 from baselines.graphs.config_checks import check_whole_numbers
@@ -53,12 +54,14 @@ def _properties() -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def composition_features(numbers: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Features of the compositions, shape (crystals, 118 + 4 × 10), float32.
+def composition_features(
+    numbers: Integer[np.ndarray, " atoms"], offsets: Integer[np.ndarray, " ends"]
+) -> Float32[np.ndarray, "ends-1 158"]:
+    """Features of the compositions: 118 fractions, and 4 numbers for each of 10 properties.
 
     Args:
-        numbers: atomic numbers Z of all atoms, shape (atoms,), from 1 to 118.
-        offsets: shape (crystals + 1,); the atoms of crystal c are rows offsets[c] to offsets[c + 1] - 1.
+        numbers: atomic numbers Z of all atoms, from 1 to 118.
+        offsets: one more than crystals; the atoms of crystal c are rows offsets[c] to offsets[c + 1] - 1.
 
     Raises:
         ValueError: a number is no element, or a crystal has no atoms.
@@ -86,9 +89,13 @@ def composition_features(numbers: np.ndarray, offsets: np.ndarray) -> np.ndarray
 
 
 def fit_forest(
-    features: np.ndarray, values: np.ndarray, seed: int, config: ForestConfig, jobs: int = 1
+    features: Float[np.ndarray, "crystals features"],
+    values: Float[np.ndarray, " crystals"],
+    seed: int,
+    config: ForestConfig,
+    jobs: int = 1,
 ) -> Any:
-    """A forest fitted to `values` (crystals,); the same for every number of `jobs`."""
+    """A forest fitted to `values`; the same for every number of `jobs`."""
     from sklearn.ensemble import RandomForestRegressor
 
     forest = RandomForestRegressor(
@@ -97,6 +104,8 @@ def fit_forest(
     return forest.fit(features, values)
 
 
-def predict_forest(forest: Any, features: np.ndarray) -> np.ndarray:
-    """Predictions (crystals,); by one job, since several would add up the trees in any order."""
+def predict_forest(
+    forest: Any, features: Float[np.ndarray, "crystals features"]
+) -> Float[np.ndarray, " crystals"]:
+    """Predictions; by one job, since several would add up the trees in any order."""
     return forest.set_params(n_jobs=1).predict(features)

@@ -40,6 +40,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from baselines.features.atom_table import LAST_ELEMENT, atom_table
@@ -89,7 +90,7 @@ class GATGNNConfig:
 class GATGNN(nn.Module):
     """Takes a `GraphBatch` with `config.neighbours` edges per atom, returns (crystals, targets)."""
 
-    atom_table: Tensor
+    atom_table: Float[Tensor, "101 92"]
 
     def __init__(self, config: GATGNNConfig) -> None:
         super().__init__()
@@ -106,8 +107,8 @@ class GATGNN(nn.Module):
         self.hidden = nn.ModuleList(Linear(width, width) for _ in range(2))
         self.output = Linear(width, config.targets)
 
-    def forward(self, batch: GraphBatch) -> Tensor:
-        """Predictions in scaled units, (crystals, targets).
+    def forward(self, batch: GraphBatch) -> Float[Tensor, "crystals targets"]:
+        """Predictions in scaled units.
 
         Raises:
             ValueError: an element beyond Z = 100, or another number of edges than neighbours per atom.
@@ -140,8 +141,13 @@ class AtomAttention(nn.Module):
         nn.init.xavier_uniform_(self.weight)
         nn.init.xavier_uniform_(self.attention)
 
-    def forward(self, v: Tensor, e: Tensor, neighbors: Tensor) -> Tensor:
-        """`v` (atoms, width), `e` (atoms k, width), `neighbors` (atoms k,) -> (atoms, width)."""
+    def forward(
+        self,
+        v: Float[Tensor, "atoms width"],
+        e: Float[Tensor, "edges width"],
+        neighbors: Int[Tensor, " edges"],
+    ) -> Float[Tensor, "atoms width"]:
+        """What the atoms gather; there are k edges for each atom, atom after atom."""
         atoms, width = v.shape
         w_v, w_e = self.weight.split(width, dim=1)
         per_atom, per_edge = linear(v, w_v), linear(e, w_e)
@@ -168,8 +174,8 @@ class CompositionPool(nn.Module):
         self.hidden = Linear(width + COMPOSITION, hidden_width)
         self.score = Linear(hidden_width, 1)
 
-    def forward(self, v: Tensor, batch: GraphBatch) -> Tensor:
-        """`v` (atoms, width) -> (crystals, width)."""
+    def forward(self, v: Float[Tensor, "atoms width"], batch: GraphBatch) -> Float[Tensor, "crystals width"]:
+        """The sum of each crystal."""
         w_v, w_c = self.hidden.weight.split([v.shape[1], COMPOSITION], dim=1)
         per_crystal = segment_mean(rows_of(w_c.T, batch.numbers - 1), batch.sizes)  # W_c c
         h = linear(v, w_v, self.hidden.bias) + rows_of(per_crystal, batch.crystal_of_atom)

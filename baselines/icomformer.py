@@ -42,6 +42,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from baselines.features.atom_table import LAST_ELEMENT, atom_table
@@ -80,7 +81,7 @@ class IComFormerConfig:
 class IComFormer(nn.Module):
     """Takes a `LatticeBatch`, returns (crystals, targets)."""
 
-    atom_table: Tensor
+    atom_table: Float[Tensor, "101 92"]
 
     def __init__(self, config: IComFormerConfig) -> None:
         super().__init__()
@@ -97,8 +98,8 @@ class IComFormer(nn.Module):
         self.hidden = nn.Linear(width, width)
         self.output = nn.Linear(width, config.targets)
 
-    def forward(self, batch: LatticeBatch) -> Tensor:
-        """Predictions in scaled units, (crystals, targets).
+    def forward(self, batch: LatticeBatch) -> Float[Tensor, "crystals targets"]:
+        """Predictions in scaled units.
 
         Raises:
             ValueError: an element beyond Z = 100.
@@ -133,13 +134,13 @@ class Pairs(NamedTuple):
     """The distinct pairs of an edge and a lattice vector l_m: P of them, from M distinct edges."""
 
     cosines: Distinct  # of all edges and m
-    length: Tensor  # (P,) the row of e of each pair
-    vector: Tensor  # (P,) 3 times the crystal plus m
-    cosine: Tensor  # (P,) the distinct cosine
-    counts: Tensor  # (P,) how often each pair occurs
-    of_edge: Tensor  # (M, 3) the pairs of each distinct edge
-    edge_length: Tensor  # (M,) the row of e of each distinct edge
-    edge_counts: Tensor  # (M,) how often each edge occurs
+    length: Int[Tensor, " P"]  # the row of e of each pair
+    vector: Int[Tensor, " P"]  # 3 times the crystal plus m
+    cosine: Int[Tensor, " P"]  # the distinct cosine
+    counts: Int[Tensor, " P"]  # how often each pair occurs
+    of_edge: Int[Tensor, "M 3"]  # the pairs of each distinct edge
+    edge_length: Int[Tensor, " M"]  # the row of e of each distinct edge
+    edge_counts: Int[Tensor, " M"]  # how often each edge occurs
 
 
 def _pairs(rows: Tensor, batch: LatticeBatch) -> tuple[Pairs, Distinct]:
@@ -176,11 +177,14 @@ class EdgeUpdate(nn.Module):
         self.concat = nn.Linear(width, width)
         self.norm = CountedNorm(width)
 
-    def forward(self, e: Tensor, lam: Tensor, theta: Tensor, pairs: Pairs) -> Tensor:
-        """New features of the distinct edges, (M, C).
-
-        `e` (distinct lengths, C), `lam` (crystals, 3, C) of the lattice vectors, `theta` (cosines, C).
-        """
+    def forward(
+        self,
+        e: Float[Tensor, "lengths C"],
+        lam: Float[Tensor, "crystals 3 C"],
+        theta: Float[Tensor, "cosines C"],
+        pairs: Pairs,
+    ) -> Float[Tensor, "M C"]:
+        """New features of the distinct edges; e is that of the distinct lengths."""
         rows = pairs.length, pairs.vector, pairs.cosine
         z_k, z_v = (
             sum_of_rows(self._parts(layers, own, lattice, e, lam, theta), rows)

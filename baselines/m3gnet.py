@@ -50,6 +50,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from baselines.features.bessel import SphericalBesselBasis, smooth_bessel
@@ -112,8 +113,8 @@ class M3GNet(nn.Module):
             if isinstance(part, GatedLayers):
                 part.reset_first()
 
-    def forward(self, batch: GraphBatch) -> Tensor:
-        """Predictions in scaled units, (crystals, targets).
+    def forward(self, batch: GraphBatch) -> Float[Tensor, "crystals targets"]:
+        """Predictions in scaled units.
 
         Raises:
             ValueError: an element beyond Z = 94.
@@ -153,8 +154,8 @@ class Angles:
         directions = F.normalize(batch.edge_vectors()[self.bonds], dim=1)
         self._harmonics = legendre_harmonics(directions, config.degrees)[:, :, None]
 
-    def sums(self, gates: Tensor) -> Tensor:
-        """ẽ of each bond, (bonds, degrees radial), from σ(W_v v + b_v) of all atoms, (atoms, same)."""
+    def sums(self, gates: Float[Tensor, "atoms degrees_radial"]) -> Float[Tensor, "bonds degrees_radial"]:
+        """ẽ of each bond, from σ(W_v v + b_v) of all atoms."""
         terms = self._radial * rows_of(gates, self.neighbors).view_as(self._radial)
         moments = segment_sum(repeated_by_degree(terms, self.degrees) * self._harmonics, self.counts)
         around = rows_of(moments.flatten(1), self.centers).view(len(terms), *moments.shape[1:])
@@ -162,7 +163,7 @@ class Angles:
         return (others * self._cutoff).flatten(1)
 
 
-def smooth_cutoff(t: Tensor) -> Tensor:
+def smooth_cutoff(t: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """f_c of t = r / r_3, at most 1: falls from 1 to 0, where its first two derivatives are 0."""
     return 1 - t**3 * (10 - 15 * t + 6 * t**2)
 
@@ -183,9 +184,14 @@ class Block(nn.Module):
         self.atom_weight = nn.Linear(config.radial, width, bias=False)  # W_0'
 
     def forward(
-        self, v: Tensor, e: Tensor, e_0: Tensor, angles: Angles, batch: GraphBatch
-    ) -> tuple[Tensor, Tensor]:
-        """`v` (atoms, width), `e` (edges, width) -> the same; `e_0` (edges, radial)."""
+        self,
+        v: Float[Tensor, "atoms width"],
+        e: Float[Tensor, "edges width"],
+        e_0: Float[Tensor, "edges radial"],
+        angles: Angles,
+        batch: GraphBatch,
+    ) -> tuple[Float[Tensor, "atoms width"], Float[Tensor, "edges width"]]:
+        """The new v and e."""
         triplets = angles.sums(torch.sigmoid(self.triplet_gate(v)))
         gain = F.silu(self.triplet_value(triplets)) * torch.sigmoid(self.triplet_share(triplets))
         e = e.index_add(0, angles.bonds, gain)
@@ -210,8 +216,10 @@ class GatedLayers(nn.Module):
         for part in self.first.linear.weight.data.chunk(2):
             nn.init.xavier_uniform_(part)
 
-    def forward(self, v: Tensor, e: Tensor, batch: GraphBatch) -> Tensor:
-        """`v` (atoms, width), `e` (edges, width) -> (edges, width)."""
+    def forward(
+        self, v: Float[Tensor, "atoms width"], e: Float[Tensor, "edges width"], batch: GraphBatch
+    ) -> Float[Tensor, "edges width"]:
+        """φ of each edge."""
         hidden = F.silu(self.first(v, e, batch.edge_centers, batch.edge_neighbors))
         value, gate = hidden.chunk(2, dim=1)
         return F.silu(self.value(value)) * torch.sigmoid(self.gate(gate))

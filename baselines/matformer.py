@@ -41,6 +41,7 @@ from pathlib import Path
 
 import numpy as np
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from baselines.features.atom_table import LAST_ELEMENT, atom_table
@@ -85,7 +86,7 @@ class MatformerConfig:
 class Matformer(nn.Module):
     """Takes a `GraphBatch`, returns (crystals, targets)."""
 
-    atom_table: Tensor
+    atom_table: Float[Tensor, "101 92"]
 
     def __init__(self, config: MatformerConfig) -> None:
         super().__init__()
@@ -101,8 +102,8 @@ class Matformer(nn.Module):
         self.hidden = nn.Linear(width, config.hidden_width)
         self.output = nn.Linear(config.hidden_width, config.targets)
 
-    def forward(self, batch: GraphBatch) -> Tensor:
-        """Predictions in scaled units, (crystals, targets).
+    def forward(self, batch: GraphBatch) -> Float[Tensor, "crystals targets"]:
+        """Predictions in scaled units.
 
         Raises:
             ValueError: an element beyond Z = 100.
@@ -132,8 +133,10 @@ class MatformerLayer(nn.Module):
         self.norm = CountedNorm(width)
         self.skip = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, a: Tensor, messages: Messages) -> Tensor:
-        """`x` (atoms, width) and `a` (lengths, width) -> (atoms, width)."""
+    def forward(
+        self, x: Float[Tensor, "atoms width"], a: Float[Tensor, "lengths width"], messages: Messages
+    ) -> Float[Tensor, "atoms width"]:
+        """The new x; `a` are the features of the distinct lengths."""
         q, k, v, e = (
             layer(values).view(-1, self.heads, self.width)
             for layer, values in ((self.query, x), (self.key, x), (self.value, x), (self.edge, a))

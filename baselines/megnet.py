@@ -52,6 +52,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from baselines.features.edge_linear import rows_of
@@ -109,11 +110,11 @@ class Layers(nn.Module):
         self.rest = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths[1:]))
         self.activates_last = activates_last
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., first width) -> (..., last width)."""
+    def forward(self, x: Float[Tensor, "*rows n_in"]) -> Float[Tensor, "*rows n_out"]:
+        """From the first width to the last."""
         return self.after_first(self.first(x))
 
-    def after_first(self, z: Tensor) -> Tensor:
+    def after_first(self, z: Float[Tensor, "*rows second"]) -> Float[Tensor, "*rows n_out"]:
         """What follows the first layer, of which `z` is the result."""
         for layer in self.rest:
             z = layer(shifted_softplus(z))
@@ -139,8 +140,8 @@ class MEGNet(nn.Module):
         self.atom_readout = Set2Set(width, last, config.readout_steps, config.carries_cell)
         self.bond_readout = Set2Set(width, last, config.readout_steps, config.carries_cell)
 
-    def forward(self, batch: GraphBatch) -> Tensor:
-        """Predictions in scaled units, (crystals, targets).
+    def forward(self, batch: GraphBatch) -> Float[Tensor, "crystals targets"]:
+        """Predictions in scaled units.
 
         Raises:
             ValueError: an element beyond Z = 94.
@@ -171,9 +172,14 @@ class Block(nn.Module):
         self.state_update = Layers(3 * width, hidden, hidden, width, activates_last=last)  # φ_u
 
     def forward(
-        self, v: Tensor, e: Tensor, u: Tensor, batch: GraphBatch, bonds: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """`v` (atoms, width), `e` (edges, width), `u` (crystals, width) -> the same; `bonds` (crystals,)."""
+        self,
+        v: Float[Tensor, "atoms n_in"],
+        e: Float[Tensor, "edges n_in"],
+        u: Float[Tensor, "crystals n_in"],
+        batch: GraphBatch,
+        bonds: Int[Tensor, " crystals"],
+    ) -> tuple[Float[Tensor, "atoms width"], Float[Tensor, "edges width"], Float[Tensor, "crystals width"]]:
+        """The new v, e and u; `bonds` has the number of edges of each crystal."""
         v_hat, e_hat, u_hat = self.atom_dense(v), self.bond_dense(e), self.state_dense(u)
         e_new = self.updated_bonds(v_hat, e_hat, u_hat, batch)
         gathered = segment_sum(e_new, batch.edge_counts)
@@ -185,8 +191,14 @@ class Block(nn.Module):
         u_new = self.state_update(torch.cat([mean_bond, mean_atom, u_hat], dim=1))
         return v + v_new, e + e_new, u + u_new
 
-    def updated_bonds(self, v: Tensor, e: Tensor, u: Tensor, batch: GraphBatch) -> Tensor:
-        """φ_e([v_i ‖ v_j ‖ e_ij ‖ u]), (edges, width)."""
+    def updated_bonds(
+        self,
+        v: Float[Tensor, "atoms width"],
+        e: Float[Tensor, "edges width"],
+        u: Float[Tensor, "crystals width"],
+        batch: GraphBatch,
+    ) -> Float[Tensor, "edges width"]:
+        """φ_e([v_i ‖ v_j ‖ e_ij ‖ u])."""
         first = self.bond_update.first
         w_i, w_j, w_e, w_u = first.weight.chunk(4, dim=1)
         of_center = F.linear(v, w_i) + rows_of(F.linear(u, w_u), batch.crystal_of_atom)
@@ -196,8 +208,8 @@ class Block(nn.Module):
         return self.bond_update.after_first(z)
 
 
-def at_least_one(counts: Tensor) -> Tensor:
-    """(rows, 1) divisors of sums of `counts` (rows,) terms, where a sum of none stays 0."""
+def at_least_one(counts: Int[Tensor, " rows"]) -> Int[Tensor, "rows 1"]:
+    """Divisors of sums of so many terms, where a sum of none stays 0."""
     return counts.clamp(min=1)[:, None]
 
 

@@ -47,6 +47,7 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from baselines.features.atom_table import LAST_ELEMENT, atom_table
@@ -92,7 +93,7 @@ class PotNetConfig:
 class PotNet(nn.Module):
     """Takes a `PotentialBatch`, returns (crystals, targets)."""
 
-    atom_table: Tensor
+    atom_table: Float[Tensor, "101 92"]
 
     def __init__(self, config: PotNetConfig) -> None:
         super().__init__()
@@ -108,8 +109,8 @@ class PotNet(nn.Module):
         self.hidden = nn.Linear(width, width)
         self.output = nn.Linear(width, config.targets)
 
-    def forward(self, batch: PotentialBatch) -> Tensor:
-        """Predictions in scaled units, (crystals, targets).
+    def forward(self, batch: PotentialBatch) -> Float[Tensor, "crystals targets"]:
+        """Predictions in scaled units.
 
         Raises:
             ValueError: an element beyond Z = 100.
@@ -160,8 +161,10 @@ class PotNetLayer(nn.Module):
         self.messages = GatedMessages(width)
         self.norm = CountedNorm(width)
 
-    def forward(self, x: Tensor, e: Tensor, messages: Messages) -> Tensor:
-        """`x` (atoms, width) and `e` (features, width) -> (atoms, width)."""
+    def forward(
+        self, x: Float[Tensor, "atoms width"], e: Float[Tensor, "features width"], messages: Messages
+    ) -> Float[Tensor, "atoms width"]:
+        """The new x; `e` are the distinct features of edges."""
         weight = torch.cat([self.gate.weight, self.value.weight])
         bias = torch.cat([self.gate.bias, self.value.bias])
         w_i, w_j, w_e = weight.split(self.width, dim=1)

@@ -43,6 +43,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -101,8 +102,8 @@ class SchNet(nn.Module):
         self.output = nn.Linear(width // 2, config.targets)
         glorot_linear(self)
 
-    def forward(self, batch: GraphBatch) -> Tensor:
-        """Predictions in scaled units, (crystals, targets).
+    def forward(self, batch: GraphBatch) -> Float[Tensor, "crystals targets"]:
+        """Predictions in scaled units.
 
         Raises:
             ValueError: an element beyond Z = 99.
@@ -130,12 +131,14 @@ class Interaction(nn.Module):
         self.out = nn.Linear(width, width)  # W_b
 
     def forward(
-        self, x: Tensor, gaussians: Tensor, cutoff: Tensor, rows: Tensor, batch: GraphBatch
-    ) -> Tensor:
-        """`x` (atoms, width) -> (atoms, width).
-
-        `rows` (edges,) has the row of each edge in `gaussians` (distances, K) and `cutoff` (distances, 1).
-        """
+        self,
+        x: Float[Tensor, "atoms width"],
+        gaussians: Float[Tensor, "distances K"],
+        cutoff: Float[Tensor, "distances 1"],
+        rows: Int[Tensor, " edges"],
+        batch: GraphBatch,
+    ) -> Float[Tensor, "atoms width"]:
+        """What x gains; `rows` says which of the distinct distances each edge has."""
         filters = self.filter_output(shifted_softplus(self.filter_hidden(gaussians))) * cutoff
         v = FilteredSum.apply(self.into(x), filters, rows, batch)
         return self.out(shifted_softplus(self.out_hidden(v)))
@@ -146,6 +149,7 @@ class FilteredSum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, y: Tensor, filters: Tensor, rows: Tensor, batch: GraphBatch) -> Tensor:
+        """v from y (atoms, width), W (distances, width) and the distance of each edge, `rows` (edges,)."""
         ctx.save_for_backward(y, filters, rows)
         ctx.batch = batch
         messages = F.embedding(rows, filters).mul_(F.embedding(batch.edge_neighbors, y))
@@ -154,6 +158,7 @@ class FilteredSum(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        """Gradients of y and W."""
         y, filters, rows = ctx.saved_tensors
         neighbors = ctx.batch.edge_neighbors
         grad = F.embedding(ctx.batch.edge_centers, grads[0])

@@ -45,6 +45,7 @@ class RendererOfBoth(RendererBase):
         self.light, self.dark = (RendererAgg(width, height, dpi) for _ in THEMES)
 
     def draw_path(self, gc: GraphicsContextBase, path: Any, transform: Any, rgbFace: Any = None) -> None:
+        """See `RendererBase`."""
         self.light.draw_path(gc, path, transform, rgbFace)
         self.dark.draw_path(in_dark(gc), path, transform, dark_colour(rgbFace))
 
@@ -52,6 +53,7 @@ class RendererOfBoth(RendererBase):
         self, gc: GraphicsContextBase, marker_path: Any, marker_trans: Any, path: Any, trans: Any,
         rgbFace: Any = None,
     ) -> None:  # fmt: skip
+        """See `RendererBase`."""
         self.light.draw_markers(gc, marker_path, marker_trans, path, trans, rgbFace)
         self.dark.draw_markers(in_dark(gc), marker_path, marker_trans, path, trans, dark_colour(rgbFace))
 
@@ -59,6 +61,7 @@ class RendererOfBoth(RendererBase):
         self, gc: GraphicsContextBase, master_transform: Any, paths: Any, all_transforms: Any, offsets: Any,
         offset_trans: Any, facecolors: Any, edgecolors: Any, *more: Any, **named: Any,
     ) -> None:  # fmt: skip
+        """See `RendererBase`."""
         where = (master_transform, paths, all_transforms, offsets, offset_trans)
         self.light.draw_path_collection(gc, *where, facecolors, edgecolors, *more, **named)
         colours = dark_colours(facecolors), dark_colours(edgecolors)
@@ -68,29 +71,36 @@ class RendererOfBoth(RendererBase):
         self, gc: GraphicsContextBase, master_transform: Any, meshWidth: Any, meshHeight: Any,
         coordinates: Any, offsets: Any, offsetTrans: Any, facecolors: Any, antialiased: Any, edgecolors: Any,
     ) -> None:  # fmt: skip
+        """See `RendererBase`."""
         where = (master_transform, meshWidth, meshHeight, coordinates, offsets, offsetTrans)
         self.light.draw_quad_mesh(gc, *where, facecolors, antialiased, edgecolors)
         colours = dark_colours(facecolors), antialiased, dark_colours(edgecolors)
         self.dark.draw_quad_mesh(in_dark(gc), *where, *colours)
 
     def draw_image(self, gc: GraphicsContextBase, x: float, y: float, im: Any, transform: Any = None) -> None:
+        """See `RendererBase`."""
         for each in (self.light, self.dark):
             each.draw_image(gc, x, y, im)
 
     def draw_text(self, gc: GraphicsContextBase, *text: Any, **named: Any) -> None:
+        """See `RendererBase`."""
         self.light.draw_text(gc, *text, **named)
         self.dark.draw_text(in_dark(gc), *text, **named)
 
     def get_text_width_height_descent(self, s: str, prop: Any, ismath: Any) -> tuple[float, float, float]:
+        """See `RendererBase`."""
         return self.light.get_text_width_height_descent(s, prop, ismath)
 
     def get_canvas_width_height(self) -> tuple[float, float]:
+        """See `RendererBase`."""
         return self.light.get_canvas_width_height()
 
     def points_to_pixels(self, points: Any) -> Any:
+        """See `RendererBase`."""
         return self.light.points_to_pixels(points)
 
     def option_image_nocomposite(self) -> bool:
+        """See `RendererBase`."""
         return self.light.option_image_nocomposite()
 
 

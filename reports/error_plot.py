@@ -13,6 +13,7 @@ from reports.theme import Theme
 
 
 def errors(results: Results, table: MaeTable, task: Task, theme: Theme) -> Figure:
+    """Errors of each candidate, in table order, and of the floors: a dot for each seed."""
     floors = table.floors(task)
     candidates = candidates_of(table, task) + named(floors)
     figure = Figure(figsize=(WIDTH, 1.25 + (0.55 if len(candidates) < 7 else 0.42) * len(candidates)))
@@ -78,6 +79,7 @@ def _keep_near_floors(
 
 
 def errors_alt(table: MaeTable, task: Task) -> str:
+    """What `errors` shows, in words."""
     unit = unit_of(table, task)
     parts = []
     shown = pd.concat([table.measured(task), table.floors(task)])

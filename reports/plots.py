@@ -20,6 +20,7 @@ STYLES = ("-", "--", "-.", ":")  # of lines: six models each, since twelve colou
 
 
 def unit_of(table: MaeTable, task: Task) -> str | None:
+    """The unit of a task's target, None where it is not known."""
     unit = table.measured(task)["unit"].iloc[0]
     return unit if isinstance(unit, str) else None
 
@@ -30,15 +31,18 @@ def candidates_of(table: MaeTable, task: Task) -> list[tuple[str, str, str]]:
 
 
 def named(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """(candidate, model, experiment) of these rows, each once, in their order."""
     return list(dict.fromkeys(zip(rows["candidate"], rows["model"], rows["experiment"], strict=True)))
 
 
 def chosen(frame: pd.DataFrame, experiment: str, model: str, target: str) -> pd.DataFrame:
+    """The rows of one target that belong to the best trial of a model in an experiment."""
     match = (frame["experiment"] == experiment) & (frame["model"] == model) & (frame["target"] == target)
     return frame[match & (frame["rank"] == 1)]
 
 
 def learning_curves(results: Results, table: MaeTable, task: Task, theme: Theme) -> Figure:
+    """Validation error by epoch of each candidate: the mean of its seeds in the range of all."""
     candidates = candidates_of(table, task)
     many = len(candidates) > 5  # then bands are faint, and the legend is no longer inside
     figure = Figure(figsize=(WIDTH, 4.4 if many else 3.6))
@@ -83,6 +87,7 @@ def plain_log_ticks(axes: Axes) -> None:
 
 
 def curves_alt(results: Results, table: MaeTable, task: Task) -> str:
+    """What `learning_curves` shows, in words."""
     ends = []
     for candidate, model, experiment in candidates_of(table, task):
         curves = chosen(results.curves, experiment, model, task.target)

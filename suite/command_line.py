@@ -24,6 +24,7 @@ class OneLineParser(argparse.ArgumentParser):
         super().__init__(**{"formatter_class": _Help, **settings})
 
     def error(self, message: str) -> NoReturn:
+        """End with exit code 2."""
         self.exit(WRONG_INPUT, f"{self.prog}: {message}; --help lists the flags\n")
 
 

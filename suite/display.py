@@ -44,11 +44,13 @@ class Board:
     runs_ended: int = 0
 
     def begin(self, title: str, total: int, done: int) -> None:
+        """A stage of `total` runs begins, `done` of which ended in earlier sessions."""
         self.title, self.total, self.done = title, total, done
         self.running, self.best = {}, {}
         self.epochs_run = self.runs_ended = 0
 
     def advance(self, run_id: str, epoch: int, val_mae: float, crystals_per_s: float) -> _Run:
+        """A run finished an epoch."""
         run, now = self.running[run_id], time.monotonic()
         if run.epoch and epoch > run.epoch:
             self.epoch_seconds[run.model] = (now - run.seen) / (epoch - run.epoch)
@@ -56,6 +58,7 @@ class Board:
         return run
 
     def end(self, run_id: str, state: str, val_mae: float | None) -> _Run:
+        """A run ended; what was known of it."""
         run = self.running.pop(run_id)
         self.done += 1
         self.runs_ended += 1
@@ -87,14 +90,17 @@ class PlainWatcher:
         self.board = Board(unit)
 
     def phase(self, title: str, runs: int, done: int) -> None:
+        """See `Watcher`."""
         self.board.begin(title, runs, done)
         self._say(f"{title}: {runs} runs" + (f", {done} finished before" if done else ""))
 
     def started(self, run_id: str, model: str, epochs: int) -> None:
+        """See `Watcher`."""
         self.board.running[run_id] = _Run(run_id, model, epochs)
         self._say(f"{run_id} {model}: started")
 
     def epoch(self, run_id: str, epoch: int, val_mae: float, crystals_per_s: float) -> None:
+        """See `Watcher`."""
         run = self.board.advance(run_id, epoch, val_mae, crystals_per_s)
         left = self.board.seconds_left()
         self._say(
@@ -104,6 +110,7 @@ class PlainWatcher:
         )
 
     def ended(self, run_id: str, state: str, ended: str, val_mae: float | None) -> None:
+        """See `Watcher`."""
         run = self.board.end(run_id, state, val_mae)
         value = f", val MAE {self._error(val_mae)}" if val_mae is not None else ""
         self._say(
@@ -111,6 +118,7 @@ class PlainWatcher:
         )
 
     def message(self, text: str) -> None:
+        """See `Watcher`."""
         self._say(text)
 
     def _error(self, value: float) -> str:
@@ -130,15 +138,19 @@ class LiveWatcher:
         self.board = Board(unit)
 
     def phase(self, title: str, runs: int, done: int) -> None:
+        """See `Watcher`."""
         self.board.begin(title, runs, done)
 
     def started(self, run_id: str, model: str, epochs: int) -> None:
+        """See `Watcher`."""
         self.board.running[run_id] = _Run(run_id, model, epochs)
 
     def epoch(self, run_id: str, epoch: int, val_mae: float, crystals_per_s: float) -> None:
+        """See `Watcher`."""
         self.board.advance(run_id, epoch, val_mae, crystals_per_s)
 
     def ended(self, run_id: str, state: str, ended: str, val_mae: float | None) -> None:
+        """See `Watcher`."""
         run = self.board.end(run_id, state, val_mae)
         line = Text(f"{run_id} {run.model} ")
         line.append(state, style=_STYLES[state])
@@ -148,6 +160,7 @@ class LiveWatcher:
         self._console.print(line)
 
     def message(self, text: str) -> None:
+        """See `Watcher`."""
         self._console.print(text, markup=False, highlight=False)
 
     def __rich__(self) -> RenderableType:

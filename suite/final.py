@@ -150,6 +150,7 @@ class Evaluation:
 
     @property
     def predict_ms_per_crystal(self) -> float:
+        """Time of a prediction in ms, the mean over the crystals."""
         return 1000 * self.seconds / int(self.predictions["y_pred"].notna().sum())
 
 

@@ -12,10 +12,13 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
+        """All so far, in s."""
         return self._before + (0.0 if self._started is None else time.monotonic() - self._started)
 
     def start(self) -> None:
+        """Begin a stretch."""
         self._started = time.monotonic()
 
     def stop(self) -> None:
+        """End it."""
         self._before, self._started = self.seconds, None

@@ -3,9 +3,11 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
+import jaxtyping
 import pytest
 
 from crystalformer.training.config import TrainConfig
@@ -63,6 +65,58 @@ def test_packages_import_nothing_by_themselves(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_rooms_are_small(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 300
+
+
+SHAPED = ("baselines", *(f"crystalformer/{part}" for part in ("data", "layers", "model", "training")))
+ARRAYS = {"Tensor", "ndarray", "ArrayLike"}
+WITHOUT_SHAPES = {
+    "crystalformer/data/crystal.py": "a crystal refuses wrong shapes with messages of its own",
+    "crystalformer/model/kernels/cpu.py": "compiled; `reference` says what it computes",
+    "crystalformer/model/kernels/gpu.py": "compiled; `reference` says what it computes",
+    "crystalformer/model/kernels/tables.py": "arrays of any kind, as addresses",
+}
+
+
+def without_shape(annotation: ast.AST) -> bool:
+    """Whether it has an array whose shape it does not say; what a callable takes is its own affair."""
+    match annotation:
+        case ast.Subscript(value=ast.Name(id=kind)) if kind == "Callable" or hasattr(jaxtyping, kind):
+            return False
+        case ast.Name(id=name) | ast.Attribute(attr=name) if name in ARRAYS:
+            return True
+    return any(map(without_shape, ast.iter_child_nodes(annotation)))
+
+
+def annotations(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
+    """Those of public functions, methods and fields, and whose they are; not of what autograd calls."""
+    for node in body:
+        if isinstance(node, ast.AnnAssign):
+            yield ast.unparse(node.target), node.annotation
+        elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            if "torch.autograd.Function" not in map(ast.unparse, node.bases):
+                yield from ((f"{node.name}.{name}", hint) for name, hint in annotations(node.body))
+        elif isinstance(node, ast.FunctionDef) and (node.name[0] != "_" or node.name.endswith("__")):
+            hints = [each.annotation for each in ast.walk(node.args) if isinstance(each, ast.arg)]
+            yield from ((node.name, hint) for hint in [*hints, node.returns] if hint)
+
+
+@pytest.mark.parametrize("folder", SHAPED)
+def test_public_arrays_have_shapes_that_are_executed(folder: str, pytestconfig: pytest.Config) -> None:
+    executed = pytestconfig.getoption("--jaxtyping-packages").split(",")
+    for path in (ROOT / folder).rglob("*.py"):
+        file, source = path.relative_to(ROOT), path.read_text()
+        missing = {name for name, hint in annotations(ast.parse(source).body) if without_shape(hint)}
+        assert bool(missing) == (str(file) in WITHOUT_SHAPES), f"{file}: {missing}"
+        if "from jaxtyping import" in source:
+            module = ".".join(file.with_suffix("").parts)
+            assert any(f"{module}.".startswith(f"{package}.") for package in executed), module
+
+
+def test_arrays_without_shapes_are_found() -> None:
+    functions = ["f(x: Tensor | None): ...", "f() -> tuple[Float[Tensor, 'a'], np.ndarray]: ..."]
+    functions += ["f(x: Float[Tensor, 'a'], g: Callable[[Tensor], Tensor]) -> int: ..."]
+    hints = [[hint for _, hint in annotations(ast.parse(f"def {each}").body)] for each in functions]
+    assert [any(map(without_shape, each)) for each in hints] == [True, True, False]
 
 
 def test_no_model_field_shadows_a_training_setting() -> None:

@@ -10,6 +10,7 @@ from functools import cache
 from importlib.resources import files
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 BLOCKS = {  # columns of cgcnn_atoms.csv and the width of each one-hot block; 92 entries in all
@@ -38,6 +39,6 @@ def _atom_rows() -> tuple[tuple[int, ...], ...]:
     return tuple(rows)
 
 
-def atom_table() -> Tensor:
-    """The element properties f of CGCNN, shape (101, 92), zeros and ones; row Z, row 0 is empty."""
+def atom_table() -> Float[Tensor, "101 92"]:
+    """The element properties f of CGCNN, zeros and ones; row Z, row 0 is empty."""
     return torch.tensor(_atom_rows(), dtype=torch.float32)

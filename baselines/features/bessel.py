@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from scipy.special import spherical_jn
 from torch import Tensor
 
@@ -28,8 +29,8 @@ class SphericalBesselBasis:
     count: int
     radius: float
 
-    def __call__(self, r: Tensor) -> Tensor:
-        """Distances (edges,) in Å, none of them 0 -> (edges, degrees, count), in Å^(-3/2)."""
+    def __call__(self, r: Float[Tensor, " edges"]) -> Float[Tensor, "edges {self.degrees} {self.count}"]:
+        """The functions, in Å^(-3/2), of distances in Å, none of them 0."""
         zeros = bessel_zeros(self.degrees, self.count)
         # In double precision: for a small argument, the recursion loses digits with every degree.
         ratio = r.double()[:, None] / self.radius
@@ -41,8 +42,8 @@ class SphericalBesselBasis:
         return torch.stack(columns, dim=1).to(r.dtype)
 
 
-def spherical_bessel(degree: int, x: Tensor) -> Tensor:
-    """j_l(x) for l = `degree`, any shape, x > 0, by recursion from sin(x) / x."""
+def spherical_bessel(degree: int, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """j_l(x) for l = `degree`, x > 0, by recursion from sin(x) / x."""
     sine, cosine = torch.sin(x), torch.cos(x)
     lower, value = cosine / x, sine / x  # j_{-1} and j_0
     for order in range(degree):
@@ -51,8 +52,8 @@ def spherical_bessel(degree: int, x: Tensor) -> Tensor:
 
 
 @cache
-def bessel_zeros(degrees: int, count: int) -> np.ndarray:
-    """The first `count` positive zeros of j_0, j_1, ..., shape (degrees, count).
+def bessel_zeros(degrees: int, count: int) -> Float[np.ndarray, "{degrees} {count}"]:
+    """The first `count` positive zeros of j_0, j_1, ...
 
     Between two zeros of j_l lies one of j_{l+1}.
     """
@@ -68,7 +69,7 @@ def bessel_zeros(degrees: int, count: int) -> np.ndarray:
     return np.array(rows)
 
 
-def smooth_bessel(r: Tensor, count: int, radius: float) -> Tensor:
+def smooth_bessel(r: Float[Tensor, " edges"], count: int, radius: float) -> Float[Tensor, "edges {count}"]:
     """Functions h_n that, with their first two derivatives, are 0 at the radius r_c.
 
     E. Kocer, J. K. Mason and H. Erturk, J. Chem. Phys. 150, 154102 (2019). With s(x) = sin(x) / x,
@@ -81,12 +82,12 @@ def smooth_bessel(r: Tensor, count: int, radius: float) -> Tensor:
     They are orthonormal on (0, r_c) with weight r².
 
     Args:
-        r: distances (edges,) in Å, none of them 0.
+        r: distances in Å, none of them 0.
         count: number of functions.
         radius: r_c in Å.
 
     Returns:
-        (edges, count), in Å^(-3/2)
+        In Å^(-3/2).
     """
     order = torch.arange(1, count + 2, dtype=r.dtype, device=r.device)
     x = r[:, None] * order * (math.pi / radius)

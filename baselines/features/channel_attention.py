@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -32,8 +33,8 @@ class TwoLayers(nn.Module):
         self.first = nn.Linear(3 * width, width)
         self.second = nn.Linear(width, width)
 
-    def part(self, number: int, layer: nn.Linear, x: Tensor) -> Tensor:
-        """Block `number` (0 to 2) of W_1 applied to `layer(x)`, with b_1 in the last; all (rows, C).
+    def part(self, number: int, layer: nn.Linear, x: Float[Tensor, "rows C"]) -> Float[Tensor, "rows C"]:
+        """Block `number` (0 to 2) of W_1 applied to `layer(x)`, with b_1 in the last.
 
         Two layers with nothing in between are one, whose matrix is multiplied out first.
         """
@@ -53,8 +54,14 @@ class ChannelAttention(nn.Module):
         self.message_update = TwoLayers(width)
         self.attention_norm = CountedNorm(width)
 
-    def forward(self, q: Tensor, z_k: Tensor, z_v: Tensor, counts: Tensor) -> Tensor:
-        """All (messages, C); `counts` (messages,): how often each occurs, for the norm."""
+    def forward(
+        self,
+        q: Float[Tensor, "messages C"],
+        z_k: Float[Tensor, "messages C"],
+        z_v: Float[Tensor, "messages C"],
+        counts: Int[Tensor, " messages"],
+    ) -> Float[Tensor, "messages C"]:
+        """The messages; `counts` says how often each occurs, for the norm."""
         norm, key, value = self.attention_norm, self.key_update.second, self.message_update.second
         weights = key.weight, key.bias, value.weight, value.bias, norm.weight, norm.bias
         given = (None, None) if self.training else (norm.running_mean, norm.running_var)
@@ -65,8 +72,10 @@ class ChannelAttention(nn.Module):
         return messages
 
 
-def sum_of_rows(tables: Sequence[Tensor], rows: Sequence[Tensor]) -> Tensor:
-    """Σ tables[n][rows[n]], each table (its rows, C) and each of `rows` (messages,) -> (messages, C)."""
+def sum_of_rows(
+    tables: Sequence[Float[Tensor, "_ C"]], rows: Sequence[Int[Tensor, " messages"]]
+) -> Float[Tensor, "messages C"]:
+    """Σ tables[n][rows[n]]."""
     total = rows_of(tables[0], rows[0])
     for table, of_message in zip(tables[1:], rows[1:], strict=True):
         total += rows_of(table, of_message)

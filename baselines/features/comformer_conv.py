@@ -15,6 +15,7 @@ from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from baselines.features.channel_attention import ChannelAttention, sum_of_rows
@@ -30,15 +31,21 @@ class Messages(NamedTuple):
     An atom may get the same several times, by symmetry or as an edge occurs twice.
     """
 
-    centers: Tensor  # (messages,) int64, the atom that receives
-    neighbors: Tensor  # (messages,) int64, the atom that sends
-    rows: Tensor  # (messages,) int64, the distinct edge
-    counts: Tensor  # (messages,) int64, how often each message occurs
-    per_center: Tensor  # (atoms,) int64, messages of each atom
+    centers: Int[Tensor, " messages"]  # the atom that receives
+    neighbors: Int[Tensor, " messages"]  # the atom that sends
+    rows: Int[Tensor, " messages"]  # the distinct edge
+    counts: Int[Tensor, " messages"]  # how often each message occurs
+    per_center: Int[Tensor, " atoms"]  # messages of each atom
 
     @classmethod
-    def of(cls, centers: Tensor, neighbors: Tensor, edge_rows: Tensor, atoms: int) -> Self:
-        """Of edges, with `edge_rows` (edges,) int64 to tell which of them have equal features."""
+    def of(
+        cls,
+        centers: Int[Tensor, " edges"],
+        neighbors: Int[Tensor, " edges"],
+        edge_rows: Int[Tensor, " edges"],
+        atoms: int,
+    ) -> Self:
+        """Of edges, with `edge_rows` to tell which of them have equal features."""
         first, _, counts = distinct(centers, neighbors, edge_rows)
         per_center = torch.bincount(centers[first], minlength=atoms)
         return cls(centers[first], neighbors[first], edge_rows[first], counts, per_center)
@@ -57,8 +64,10 @@ class ComformerConv(nn.Module):
         self.concat = nn.Linear(width, width)
         self.norm = CountedNorm(width)
 
-    def forward(self, x: Tensor, e: Tensor, edges: Messages) -> Tensor:
-        """New features of the atoms, (atoms, C); `x` (atoms, C), `e` (distinct edges, C)."""
+    def forward(
+        self, x: Float[Tensor, "atoms C"], e: Float[Tensor, "distinct C"], edges: Messages
+    ) -> Float[Tensor, "atoms C"]:
+        """New features of the atoms; `e` are those of the distinct edges."""
         rows = edges.centers, edges.neighbors, edges.rows
         z_k, z_v = (
             sum_of_rows((layers.part(0, own, x), layers.part(1, own, x), layers.part(2, self.edge, e)), rows)

@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int, Real
 from torch import Tensor, nn
 
 
@@ -12,20 +13,24 @@ class CountedNorm(nn.BatchNorm1d):
     statistics, which it leaves as they are.
     """
 
-    running_mean: Tensor
-    running_var: Tensor
-    num_batches_tracked: Tensor
+    running_mean: Float[Tensor, " width"]
+    running_var: Float[Tensor, " width"]
+    num_batches_tracked: Int[Tensor, ""]
 
-    def forward(self, input: Tensor, counts: Tensor | None = None) -> Tensor:
-        """`input` (rows, width), `counts` (rows,) how often each occurs (None: once) -> (rows, width)."""
+    def forward(
+        self, input: Float[Tensor, "rows width"], counts: Real[Tensor, " rows"] | None = None
+    ) -> Float[Tensor, "rows width"]:
+        """The rows, normalised; `counts` says how often each occurs (None: once)."""
         if self.training and counts is not None and int(counts.sum()) > 1:
             return self._normalized(input, counts.to(input.dtype))
         if self.training and counts is None and len(input) > 1:
             return super().forward(input)
         return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
-    def statistics(self, input: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance, each (width,), over all occurrences; the running statistics follow them."""
+    def statistics(
+        self, input: Float[Tensor, "rows width"], counts: Float[Tensor, " rows"]
+    ) -> tuple[Float[Tensor, " width"], Float[Tensor, " width"]]:
+        """Mean and variance over all occurrences; the running statistics follow them."""
         total = counts.sum()
         mean = counts @ input / total
         variance = counts @ (input - mean).square() / total
@@ -37,7 +42,9 @@ class CountedNorm(nn.BatchNorm1d):
         return torch.addcmul(self.bias, input - mean, self.weight * torch.rsqrt(variance + self.eps))
 
     @torch.no_grad()
-    def update(self, mean: Tensor, variance: Tensor, total: Tensor) -> None:
+    def update(
+        self, mean: Float[Tensor, " width"], variance: Float[Tensor, " width"], total: Real[Tensor, ""]
+    ) -> None:
         """Moves the running statistics towards the mean and the variance (divided by `total`) of all rows."""
         momentum = self.momentum or 0.0
         self.running_mean.lerp_(mean, momentum)

@@ -6,6 +6,7 @@ The symmetry of a crystal gives many of its edges the same length and the same a
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Int, Real
 from torch import Tensor
 
 
@@ -13,18 +14,18 @@ class Distinct(NamedTuple):
     """The distinct ones among some rows, in ascending order of the first column, then the second and so on.
 
     Attributes:
-        first: (distinct,) int64, a row that has the values of each distinct one.
-        of: (rows,) int64, the distinct one whose values each row has.
-        counts: (distinct,) int64, how many rows have the values of each.
+        first: a row that has the values of each distinct one.
+        of: the distinct one whose values each row has.
+        counts: how many rows have the values of each.
     """
 
-    first: Tensor
-    of: Tensor
-    counts: Tensor
+    first: Int[Tensor, " distinct"]
+    of: Int[Tensor, " rows"]
+    counts: Int[Tensor, " distinct"]
 
 
-def distinct(*columns: Tensor) -> Distinct:
-    """Rows are equal where all `columns`, each (rows,), are equal; floating point or int64 from 0 on."""
+def distinct(*columns: Real[Tensor, " rows"]) -> Distinct:
+    """Rows are equal where all `columns` are equal; floating point or int64 from 0 on."""
     key = _whole(columns[0])
     for column in columns[1:]:
         column = _whole(column)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
+from jaxtyping import Float, Real
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -24,33 +25,72 @@ EPSILON = 1e-6
 
 
 class Tile(Protocol):
-    """Some of the edges or pairs, all those of their targets; see `baselines.graphs.line_graph.PairTile`."""
+    """Some of the edges or pairs, all those of their targets; see `baselines.graphs.line_graph.PairTile`.
+
+    Their rows lie in a block of `shape`. What belongs to a node has that shape, too, but for axes along which
+    it is the same, which have length 1.
+    """
 
     @property
-    def rows(self) -> slice: ...
+    def rows(self) -> slice:
+        """The tile's rows in arrays of all edges or pairs."""
+        ...
+
     @property
-    def input_rows(self) -> slice: ...
+    def input_rows(self) -> slice:
+        """The tile's rows in arrays that `unfold` takes."""
+        ...
+
     @property
-    def shape(self) -> tuple[int, ...]: ...
-    def unfold(self, values: Tensor) -> Tensor: ...
-    def fold(self, grads: Tensor) -> Tensor: ...
-    def at_sources(self, values: Tensor) -> Tensor: ...
-    def at_targets(self, values: Tensor) -> Tensor: ...
-    def add_to_sources(self, values: Tensor, total: Tensor) -> None: ...
-    def add_to_targets(self, values: Tensor, total: Tensor) -> None: ...
+    def shape(self) -> tuple[int, ...]:
+        """Axes of the block; their product is the number of rows."""
+        ...
+
+    def unfold(self, values: Float[Tensor, "inputs width"]) -> Float[Tensor, "*shape width"]:
+        """Rows of z as a block."""
+        ...
+
+    def fold(self, grads: Float[Tensor, "*shape width"]) -> Float[Tensor, "inputs width"]:
+        """The transpose of `unfold`: gradients of a block summed to rows."""
+        ...
+
+    def at_sources(self, values: Real[Tensor, "nodes width"]) -> Real[Tensor, "*shape width"]:
+        """What belongs to the node that sends."""
+        ...
+
+    def at_targets(self, values: Real[Tensor, "nodes width"]) -> Real[Tensor, "*shape width"]:
+        """What belongs to the node that hears."""
+        ...
+
+    def add_to_sources(
+        self, values: Float[Tensor, "*shape width"], total: Float[Tensor, "nodes width"]
+    ) -> None:
+        """Sums over what a node sends, into `total`, which is zero there before."""
+        ...
+
+    def add_to_targets(
+        self, values: Float[Tensor, "*shape width"], total: Float[Tensor, "nodes width"]
+    ) -> None:
+        """Sums over what a node hears, into `total`, which is zero there before."""
+        ...
 
 
 def gated_mean(
-    z: Tensor, weight: Tensor, a: Tensor, b: Tensor, v: Tensor, tiles: Sequence[Tile]
-) -> tuple[Tensor, Tensor]:
-    """h (nodes, width) and m (rows, width); differentiable once, by all five tensors.
+    z: Float[Tensor, "inputs n_in"],
+    weight: Float[Tensor, "width n_in"],
+    a: Float[Tensor, "nodes width"],
+    b: Float[Tensor, "nodes width"],
+    v: Float[Tensor, "nodes width"],
+    tiles: Sequence[Tile],
+) -> tuple[Float[Tensor, "nodes width"], Float[Tensor, "rows width"]]:
+    """h and m; differentiable once, by all five tensors.
 
     Args:
-        z: (input rows, in_width): a row for each edge or pair, or, for tiles of a symmetric z, half of it.
-        weight: W (width, in_width).
-        a: (nodes, width), of the sender.
-        b: (nodes, width), of the hearer.
-        v: (nodes, width), of the sender.
+        z: a row for each edge or pair, or, for tiles of a symmetric z, half of it.
+        weight: W.
+        a: of the sender.
+        b: of the hearer.
+        v: of the sender.
         tiles: every edge or pair once; a node hears in one of them and sends in one of them.
     """
     return _GatedMean.apply(z, weight, a, b, v, tiles)

@@ -1,6 +1,7 @@
 """A linear layer of concatenated features of an edge, [v_i ‖ v_j ‖ e_ij], with most of the work per atom."""
 
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from crystalformer.layers.linear import linear
@@ -24,8 +25,14 @@ class EdgeLinear(nn.Module):
         self.widths = (node_width, node_width, edge_width)
         self.linear = nn.Linear(sum(self.widths), out_width, bias=bias)
 
-    def forward(self, v: Tensor, e: Tensor, centers: Tensor, neighbors: Tensor) -> Tensor:
-        """`v` (atoms, node_width), `e` (edges, edge_width), i and j (edges,) -> (edges, out_width)."""
+    def forward(
+        self,
+        v: Float[Tensor, "atoms node_width"],
+        e: Float[Tensor, "edges edge_width"],
+        centers: Int[Tensor, " edges"],
+        neighbors: Int[Tensor, " edges"],
+    ) -> Float[Tensor, "edges out_width"]:
+        """z of each edge, from `centers` i and `neighbors` j."""
         w_i, w_j, w_e = self.linear.weight.split(self.widths, dim=1)
         z = linear(e, w_e, self.linear.bias)
         z += rows_of(linear(v, w_i), centers)
@@ -33,6 +40,8 @@ class EdgeLinear(nn.Module):
         return z
 
 
-def rows_of(values: Tensor, rows: Tensor) -> Tensor:
-    """`values[rows]` for (atoms, width) and (edges,), with a backward that adds up in a fixed order."""
+def rows_of(
+    values: Float[Tensor, "atoms width"], rows: Int[Tensor, " edges"]
+) -> Float[Tensor, "edges width"]:
+    """`values[rows]`, with a backward that adds up in a fixed order."""
     return F.embedding(rows, values)

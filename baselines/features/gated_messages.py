@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -32,13 +33,14 @@ class GatedMessages(nn.Module):
         self.norm = CountedNorm(width)
         self.value = nn.Linear(width, width)
 
-    def forward(self, a: Tensor, b: Tensor, u: Tensor, messages: Messages) -> Tensor:
-        """o, (atoms, width), differentiable once.
-
-        Args:
-            a, b: (atoms, 2 width), of the gate and of the value.
-            u: (edges, 2 width), as well.
-        """
+    def forward(
+        self,
+        a: Float[Tensor, "atoms 2*{self.width}"],
+        b: Float[Tensor, "atoms 2*{self.width}"],
+        u: Float[Tensor, "features 2*{self.width}"],
+        messages: Messages,
+    ) -> Float[Tensor, "atoms {self.width}"]:
+        """o, differentiable once; a, b and u are those of the gate and of the value, side by side."""
         layers = self.gate.weight, self.gate.bias, self.value.weight, self.value.bias
         gate, value = _Networks.apply(messages, a, b, u, *layers)
         norm, own = self.norm, self.training

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 
@@ -29,8 +30,8 @@ class GaussianGrid:
                 f"centres: expected at least 2 and low < high, got {self.size} from {self.low} to {self.high}"
             )
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Shape (...) gives (..., size)."""
+    def __call__(self, x: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows {self.size}"]:
+        """b(x) of each number."""
         spacing = (self.high - self.low) / (self.size - 1)
         gamma = 1 / spacing if self.gamma is None else self.gamma
         # In units of the spacing: centres are whole numbers, exact in any dtype.

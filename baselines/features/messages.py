@@ -8,6 +8,7 @@ of them are computed for some messages before the next are begun.
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from baselines.features.edge_linear import rows_of
@@ -19,17 +20,17 @@ LARGE_BLOCK = 32768  # elsewhere, where it is the memory that is to be bounded
 class Messages(NamedTuple):
     """Who sends to whom, sorted by i.
 
-    | field | shape | meaning |
-    |---|---|---|
-    | `centers`, `neighbors` | (messages,) int64 | atoms i and j |
-    | `edges` | (messages,) int64 | the edge's row in a table of features, which edges may share |
-    | `weights` | (messages,) floating | w, the number of edges that send this message |
+    | field | meaning |
+    |---|---|
+    | `centers`, `neighbors` | atoms i and j |
+    | `edges` | the edge's row in a table of features, which edges may share |
+    | `weights` | w, the number of edges that send this message |
     """
 
-    centers: Tensor
-    neighbors: Tensor
-    edges: Tensor
-    weights: Tensor
+    centers: Int[Tensor, " messages"]
+    neighbors: Int[Tensor, " messages"]
+    edges: Int[Tensor, " messages"]
+    weights: Float[Tensor, " messages"]
 
     def blocks(self) -> list[slice]:
         """Messages that are computed at once."""
@@ -37,13 +38,19 @@ class Messages(NamedTuple):
         return [slice(start, start + size) for start in range(0, len(self.centers), size)]
 
 
-def gathered(values: Tensor, rows: Tensor) -> Tensor:
-    """`values[rows]` for values (size, ...) and rows (messages,)."""
+def gathered(
+    values: Float[Tensor, " size *row"], rows: Int[Tensor, " messages"]
+) -> Float[Tensor, " messages *row"]:
+    """`values[rows]`, with a backward that adds up in a fixed order."""
     return rows_of(values.flatten(1), rows).view(len(rows), *values.shape[1:])
 
 
-def add_rows(target: Tensor, rows: Tensor, values: Tensor) -> None:
-    """target[row] += value for (size, ...), (messages,) and (messages, ...), in a fixed order."""
+def add_rows(
+    target: Float[Tensor, " size *row"],
+    rows: Int[Tensor, " messages"],
+    values: Float[Tensor, " messages *row"],
+) -> None:
+    """target[row] += value, in a fixed order."""
     if target.device.type == "cpu":
         target.index_add_(0, rows, values)
         return

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -23,18 +24,23 @@ PORTION = 2**17  # numbers, on a CPU
 class NormSiLU(nn.BatchNorm1d):
     """`BatchNorm1d`, then SiLU; a single row has no variance and is normalised by the running statistics."""
 
-    running_mean: Tensor
-    running_var: Tensor
-    num_batches_tracked: Tensor
+    running_mean: Float[Tensor, " width"]
+    running_var: Float[Tensor, " width"]
+    num_batches_tracked: Int[Tensor, ""]
     momentum: float
 
-    def forward(self, input: Tensor, counts: Tensor | None = None, skip: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        input: Float[Tensor, "rows width"],
+        counts: Float[Tensor, " rows"] | None = None,
+        skip: Float[Tensor, "rows width"] | None = None,
+    ) -> Float[Tensor, "rows width"]:
         """SiLU(BN(x)), plus `skip` where there is one.
 
         Args:
-            input: x, (rows, width).
-            counts: (rows,) how many equal rows of the batch each row stands for; without, one each.
-            skip: (rows, width).
+            input: x.
+            counts: how many equal rows of the batch each row stands for; without, one each.
+            skip: what is added.
         """
         own = self.training and len(input) > 1
         mean, variance = self.running_mean, self.running_var
@@ -47,8 +53,10 @@ class NormSiLU(nn.BatchNorm1d):
         return _NormSiLU.apply(input, self.weight, self.bias, mean, variance + self.eps, counts, skip, own)
 
 
-def moments(x: Tensor, counts: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Mean and variance of the columns of (rows, width), by portions; merged in float64."""
+def moments(
+    x: Float[Tensor, "rows width"], counts: Float[Tensor, " rows"] | None
+) -> tuple[Float[Tensor, " width"], Float[Tensor, " width"]]:
+    """Mean and variance of the columns, by portions; merged in float64."""
     total, mean = 0.0, x.new_zeros(x.shape[1], dtype=torch.float64)
     squares = torch.zeros_like(mean)
     for rows in portions(x):
@@ -68,8 +76,8 @@ def _sum(x: Tensor, counts: Tensor | None) -> Tensor:
     return x.sum(0) if counts is None else counts[:, 0] @ x
 
 
-def portions(x: Tensor) -> Iterator[slice]:
-    """Ranges of rows of (rows, width), one after the other."""
+def portions(x: Float[Tensor, "rows width"]) -> Iterator[slice]:
+    """Ranges of rows, one after the other."""
     step = max(1, PORTION // x.shape[1]) if x.device.type == "cpu" else max(1, len(x))
     return (slice(start, start + step) for start in range(0, len(x), step))
 

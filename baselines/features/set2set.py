@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from crystalformer.layers.segments import segment_ids, segment_sum
@@ -42,8 +43,10 @@ class Set2Set(nn.Module):
             nn.init.zeros_(layer.bias)
         nn.init.ones_(self.gates.bias.chunk(4)[1])
 
-    def forward(self, x: Tensor, sizes: Tensor) -> Tensor:
-        """`x` (rows, in_width), set after set of `sizes` (sets,) rows -> (sets, 2 width)."""
+    def forward(
+        self, x: Float[Tensor, "rows in_width"], sizes: Int[Tensor, " sets"]
+    ) -> Float[Tensor, "sets twice_width"]:
+        """q* of each set; x has set after set, of `sizes` rows."""
         m = self.project(x)
         result = m.new_zeros(len(sizes), 2 * m.shape[1])
         cell = m.new_zeros(len(sizes), m.shape[1])
@@ -57,8 +60,13 @@ class Set2Set(nn.Module):
         return result
 
 
-def attended(m: Tensor, q: Tensor, sets: Tensor, sizes: Tensor) -> Tensor:
-    """Mean of the rows of `m` of each set with weights exp(m · q), (sets, width)."""
+def attended(
+    m: Float[Tensor, "rows width"],
+    q: Float[Tensor, "sets width"],
+    sets: Int[Tensor, " rows"],
+    sizes: Int[Tensor, " sets"],
+) -> Float[Tensor, "sets width"]:
+    """Mean of the rows of `m` of each set with weights exp(m · q)."""
     logits = (m * F.embedding(sets, q)).sum(dim=1)
     highest = torch.segment_reduce(logits.detach(), "max", lengths=sizes)
     weights = torch.exp(logits - highest[sets])[:, None]
@@ -66,6 +74,6 @@ def attended(m: Tensor, q: Tensor, sets: Tensor, sizes: Tensor) -> Tensor:
     return segment_sum(m * weights, sizes) / segment_sum(weights, sizes).clamp(min=1)
 
 
-def hard_sigmoid(x: Tensor) -> Tensor:
+def hard_sigmoid(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """clip(x / 5 + 1 / 2, 0, 1), the hard sigmoid of Keras; that of PyTorch is another."""
     return (x / 5 + 0.5).clamp(0, 1)

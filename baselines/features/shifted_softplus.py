@@ -3,9 +3,10 @@
 import math
 
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
 
-def shifted_softplus(x: Tensor) -> Tensor:
-    """ssp(x) = ln(e^x / 2 + 1 / 2) = softplus(x) - ln 2; any shape. MEGNet calls it softplus2."""
+def shifted_softplus(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """ssp(x) = ln(e^x / 2 + 1 / 2) = softplus(x) - ln 2. MEGNet calls it softplus2."""
     return F.softplus(x).sub_(math.log(2))

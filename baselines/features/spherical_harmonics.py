@@ -3,21 +3,24 @@
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 
-def legendre_harmonics(directions: Tensor, degrees: int) -> Tensor:
+def legendre_harmonics(
+    directions: Float[Tensor, "rows 3"], degrees: int
+) -> Float[Tensor, "rows {degrees}**2"]:
     """C_lm(r) = sqrt(4π / (2l + 1)) Y_lm(r), real, so that Σ_m C_lm(a) C_lm(b) = P_l(a · b).
 
     A sum over pairs of directions of P_l of the angle between them becomes a product of two sums over
     directions.
 
     Args:
-        directions: unit vectors, (rows, 3).
+        directions: unit vectors.
         degrees: number of l, from 0.
 
     Returns:
-        (rows, degrees²), ordered by l and then by m from -l to l
+        Ordered by l and then by m from -l to l.
     """
     x, y, z = directions.unbind(dim=1)
     legendre = _legendre(z, degrees)
@@ -47,14 +50,18 @@ def _legendre(z: Tensor, degrees: int) -> dict[tuple[int, int], Tensor]:
     return values
 
 
-def sums_by_degree(values: Tensor, degrees: int) -> Tensor:
-    """Sum over m: (rows, degrees², ...) -> (rows, degrees, ...)."""
+def sums_by_degree(
+    values: Float[Tensor, "rows {degrees}**2 *rest"], degrees: int
+) -> Float[Tensor, "rows {degrees} *rest"]:
+    """Sum over m."""
     parts = values.split([2 * degree + 1 for degree in range(degrees)], dim=1)
     return torch.stack([part.sum(dim=1) for part in parts], dim=1)
 
 
-def repeated_by_degree(values: Tensor, degrees: int) -> Tensor:
-    """The value of l for each of its m: (rows, degrees, ...) -> (rows, degrees², ...)."""
+def repeated_by_degree(
+    values: Float[Tensor, "rows {degrees} *rest"], degrees: int
+) -> Float[Tensor, "rows {degrees}**2 *rest"]:
+    """The value of l for each of its m."""
     parts = values.split(1, dim=1)
     return torch.cat(
         [parts[degree].expand(-1, 2 * degree + 1, *values.shape[2:]) for degree in range(degrees)], dim=1

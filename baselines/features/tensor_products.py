@@ -22,15 +22,19 @@ import math
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from baselines.features.distinct import distinct
 from baselines.features.edge_linear import rows_of
 from crystalformer.layers.segments import segment_sum
 
+Harmonics = tuple[Float[Tensor, "edges 3"], Float[Tensor, "edges 5"]]
+Features = tuple[Float[Tensor, "atoms s"], Float[Tensor, "atoms v 3"], Float[Tensor, "atoms v 5"]]
 
-def harmonics(vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Y_1 (edges, 3) and Y_2 (edges, 5) of vectors (edges, 3) of any length; 0 where that is 0."""
+
+def harmonics(vectors: Float[Tensor, "edges 3"]) -> Harmonics:
+    """Y_1 and Y_2 of vectors of any length; 0 where that is 0."""
     x, y, z = F.normalize(vectors, dim=1).unbind(1)
     first = math.sqrt(3) * torch.stack([x, y, z], dim=1)
     root = math.sqrt(3)
@@ -75,22 +79,22 @@ class FromScalars(_Weighted):
 
     def forward(
         self,
-        x: Tensor,
-        e: Tensor,
-        edge_rows: Tensor,
-        neighbors: Tensor,
-        y: tuple[Tensor, Tensor],
-        counts: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Means over the edges of each atom, (atoms, s), (atoms, v, 3) and (atoms, v, 5).
+        x: Float[Tensor, "atoms s"],
+        e: Float[Tensor, "distinct width"],
+        edge_rows: Int[Tensor, " edges"],
+        neighbors: Int[Tensor, " edges"],
+        y: Harmonics,
+        counts: Int[Tensor, " atoms"],
+    ) -> Features:
+        """Means over the edges of each atom: scalars, vectors and tensors.
 
         Args:
-            x: (atoms, s).
-            e: (distinct, width), features of edges of distinct length.
-            edge_rows: (edges,) int64, the row of e that each edge has.
-            neighbors: (edges,) int64, the atom that sends; edges are sorted by the one that receives.
+            x: scalars.
+            e: features of edges of distinct length.
+            edge_rows: the row of e that each edge has.
+            neighbors: the atom that sends; edges are sorted by the one that receives.
             y: harmonics of the edges.
-            counts: (atoms,) int64, edges of each receiving atom.
+            counts: edges of each receiving atom.
         """
         s, v = self.scalars, self.vectors
         w, b = self._paths(((s, s), (s, v), (s, v)), dim=1)
@@ -114,15 +118,15 @@ class ToScalars(_Weighted):
 
     def forward(
         self,
-        x: tuple[Tensor, Tensor, Tensor],
-        e: Tensor,
-        edge_rows: Tensor,
-        centers: Tensor,
-        neighbors: Tensor,
-        y: tuple[Tensor, Tensor],
-        counts: Tensor,
-    ) -> Tensor:
-        """Means over the edges of each atom, (atoms, s); `x` is what `FromScalars` gives."""
+        x: Features,
+        e: Float[Tensor, "distinct width"],
+        edge_rows: Int[Tensor, " edges"],
+        centers: Int[Tensor, " edges"],
+        neighbors: Int[Tensor, " edges"],
+        y: Harmonics,
+        counts: Int[Tensor, " atoms"],
+    ) -> Float[Tensor, "atoms s"]:
+        """Means over the edges of each atom; `x` is what `FromScalars` gives."""
         s, v = self.scalars, self.vectors
         w, b = self._paths(((s, s), (v, s), (v, s)), dim=0)
         along = [

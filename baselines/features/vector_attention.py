@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -33,16 +34,16 @@ class VectorAttention(nn.Module):
         self.message_norm = nn.LayerNorm(width)
 
     def forward(
-        self, q: Tensor, k: Tensor, e: Tensor, a: Tensor, b: Tensor, u: Tensor, messages: Messages
-    ) -> Tensor:
-        """o, (atoms, heads, C), differentiable once.
-
-        Args:
-            q, k: (atoms, heads, C).
-            e: (edges, heads, C).
-            a, b: (atoms, heads, 3C).
-            u: (edges, heads, 3C).
-        """
+        self,
+        q: Float[Tensor, "atoms heads C"],
+        k: Float[Tensor, "atoms heads C"],
+        e: Float[Tensor, "features heads C"],
+        a: Float[Tensor, "atoms heads 3*C"],
+        b: Float[Tensor, "atoms heads 3*C"],
+        u: Float[Tensor, "features heads 3*C"],
+        messages: Messages,
+    ) -> Float[Tensor, "atoms heads C"]:
+        """o, differentiable once."""
         parameters = (
             *(self.gate_norm.weight, self.gate_norm.bias, self.linear.weight, self.linear.bias),
             *(self.message_norm.weight, self.message_norm.bias),

@@ -1,16 +1,14 @@
 """The edge that leads back, for each edge."""
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from baselines.graphs.batch import GraphBatch
 
 
-def reverse_edges(batch: GraphBatch) -> Tensor:
+def reverse_edges(batch: GraphBatch) -> Int[Tensor, " edges"]:
     """The reverse (j, i, -n) of each edge (i, j, n); of several equal edges each has another one.
-
-    Returns:
-        (edges,) int64.
 
     Raises:
         ValueError: an edge has no reverse.

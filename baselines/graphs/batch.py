@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from baselines.graphs.edge_lists import open_edges
@@ -29,14 +30,14 @@ from crystalformer.data.elements import unknown_elements
 class GraphBatch(CrystalBatch):
     """Crystals of one step as graphs; see the module's table for shapes and units."""
 
-    edge_centers: Tensor
-    edge_neighbors: Tensor
-    edge_images: Tensor
-    edge_distances: Tensor
-    edge_counts: Tensor
+    edge_centers: Int[Tensor, " edges"]
+    edge_neighbors: Int[Tensor, " edges"]
+    edge_images: Int[Tensor, "edges 3"]
+    edge_distances: Float[Tensor, " edges"]
+    edge_counts: Int[Tensor, " atoms"]
 
-    def edge_vectors(self) -> Tensor:
-        """p_j + n L - p_i of each edge, shape (edges, 3), in Å; differentiable in positions and lattices."""
+    def edge_vectors(self) -> Float[Tensor, "edges 3"]:
+        """p_j + n L - p_i of each edge, in Å; differentiable in positions and lattices."""
         lattices = self.lattices[self.crystal_of_atom[self.edge_centers]]
         shifts = (self.edge_images.to(lattices.dtype).unsqueeze(1) @ lattices).squeeze(1)
         return self.positions[self.edge_neighbors] + shifts - self.positions[self.edge_centers]
@@ -53,7 +54,7 @@ class GraphBatches(CrystalBatches):
     def __init__(
         self,
         store: ArrayStore,
-        scaled_targets: np.ndarray,
+        scaled_targets: Float[np.ndarray, "crystals targets"],
         cache_folder: Path | None,
         rule: EdgeRule,
         last_element: int = 118,
@@ -62,7 +63,7 @@ class GraphBatches(CrystalBatches):
         self.lists = open_edges(store, cache_folder, rule)
         self.failures |= self.lists.failures | unknown_elements(store, last_element)
 
-    def __call__(self, indices: np.ndarray) -> GraphBatch:
+    def __call__(self, indices: Int[np.ndarray, " crystals"]) -> GraphBatch:
         """The crystals with these store rows, in this order."""
         batch = super().__call__(indices)
         lists, sizes = self.lists, batch.sizes.numpy()

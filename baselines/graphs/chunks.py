@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+from jaxtyping import Float, Int, Integer
 
 from crystalformer.data.array_cache import cores, with_progress
 from crystalformer.data.array_store import ArrayStore
@@ -18,10 +19,10 @@ class Chunk(NamedTuple):
 
     first: int  # row in the store
     ids: tuple[str, ...]
-    lattices: np.ndarray
-    frac_coords: np.ndarray
-    numbers: np.ndarray
-    offsets: np.ndarray
+    lattices: Float[np.ndarray, "crystals 3 3"]
+    frac_coords: Float[np.ndarray, "atoms 3"]
+    numbers: Integer[np.ndarray, " atoms"]
+    offsets: Int[np.ndarray, " crystals+1"]
 
 
 def map_chunks(

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from baselines.graphs.chunks import Chunk, map_chunks
 from baselines.graphs.rule import EdgeRule, Unrepresentable
@@ -42,10 +43,10 @@ SERIAL = 4000  # crystals that one process is done with before others have start
 class EdgeLists:
     """Opened lists; see the module's table for shapes and units."""
 
-    offsets: np.ndarray
-    neighbors: np.ndarray
-    images: np.ndarray
-    distances: np.ndarray
+    offsets: Int[np.ndarray, " ends"]
+    neighbors: Int[np.ndarray, " edges"]
+    images: Int[np.ndarray, "edges 3"]
+    distances: Float[np.ndarray, " edges"]
     failures: dict[int, str]  # row of the store -> reason
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from jaxtyping import Float, Int, Real
 from torch import Tensor
 
 from baselines.graphs.batch import GraphBatch
@@ -14,11 +15,11 @@ class EdgeTile:
 
     Attributes:
         batch: in which every edge has its reverse.
-        reverses: the reverse of each edge, (edges,).
+        reverses: the reverse of each edge.
     """
 
     batch: GraphBatch
-    reverses: Tensor
+    reverses: Int[Tensor, " edges"]
 
     @property
     def rows(self) -> slice:
@@ -35,27 +36,31 @@ class EdgeTile:
         """(edges,)"""
         return (len(self.reverses),)
 
-    def unfold(self, values: Tensor) -> Tensor:
-        """(edges, width) -> (edges, width)"""
+    def unfold(self, values: Float[Tensor, "edges width"]) -> Float[Tensor, "edges width"]:
+        """The values themselves."""
         return values
 
-    def fold(self, grads: Tensor) -> Tensor:
-        """(edges, width) -> (edges, width)"""
+    def fold(self, grads: Float[Tensor, "edges width"]) -> Float[Tensor, "edges width"]:
+        """The gradients themselves."""
         return grads
 
-    def at_sources(self, values: Tensor) -> Tensor:
-        """`values` (atoms, width) of the atom that sends, (edges, width)."""
+    def at_sources(self, values: Real[Tensor, "atoms width"]) -> Real[Tensor, "edges width"]:
+        """`values` of the atom that sends."""
         return values.index_select(0, self.batch.edge_neighbors)
 
-    def at_targets(self, values: Tensor) -> Tensor:
-        """`values` (atoms, width) of the atom that hears, (edges, width)."""
+    def at_targets(self, values: Real[Tensor, "atoms width"]) -> Real[Tensor, "edges width"]:
+        """`values` of the atom that hears."""
         return values.index_select(0, self.batch.edge_centers)
 
-    def add_to_sources(self, values: Tensor, total: Tensor) -> None:
-        """Sums (edges, width) over what an atom sends, into `total` (atoms, width), zero before."""
+    def add_to_sources(
+        self, values: Float[Tensor, "edges width"], total: Float[Tensor, "atoms width"]
+    ) -> None:
+        """Sums over what an atom sends, into `total`, zero before."""
         # What an atom sends goes along the reverses of what it hears from, which lie side by side.
         total.copy_(segment_sum(values.index_select(0, self.reverses), self.batch.edge_counts))
 
-    def add_to_targets(self, values: Tensor, total: Tensor) -> None:
-        """Sums (edges, width) over what an atom hears, into `total` (atoms, width), zero before."""
+    def add_to_targets(
+        self, values: Float[Tensor, "edges width"], total: Float[Tensor, "atoms width"]
+    ) -> None:
+        """Sums over what an atom hears, into `total`, zero before."""
         total.copy_(segment_sum(values, self.batch.edge_counts))

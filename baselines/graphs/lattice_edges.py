@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from jaxtyping import Float, Integer
 
 from baselines.graphs.config_checks import check_whole_numbers
 from baselines.graphs.shells import NearestShells, sorted_edges
@@ -31,7 +32,12 @@ class ShellsAndLattice:
     def __post_init__(self) -> None:
         check_whole_numbers(self, neighbours=1)
 
-    def edges(self, lattice: np.ndarray, frac_coords: np.ndarray, numbers: np.ndarray) -> NeighborList:
+    def edges(
+        self,
+        lattice: Float[np.ndarray, "3 3"],
+        frac_coords: Float[np.ndarray, "atoms 3"],
+        numbers: Integer[np.ndarray, " atoms"],
+    ) -> NeighborList:
         """See `EdgeRule.edges`; those of an atom are sorted by (neighbour, image)."""
         shells = NearestShells(self.neighbours).edges(lattice, frac_coords, numbers)
         atoms, new = np.nonzero(~_present(shells, len(numbers)))

@@ -21,6 +21,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
 from baselines.graphs.batch import GraphBatch, GraphBatches
@@ -50,7 +51,12 @@ class LatticeShells:
     def __post_init__(self) -> None:
         NearestShells(self.neighbours)
 
-    def edges(self, lattice: np.ndarray, frac_coords: np.ndarray, numbers: np.ndarray) -> NeighborList:
+    def edges(
+        self,
+        lattice: Float[np.ndarray, "3 3"],
+        frac_coords: Float[np.ndarray, "atoms 3"],
+        numbers: Integer[np.ndarray, " atoms"],
+    ) -> NeighborList:
         """See `EdgeRule.edges`."""
         shells = NearestShells(self.neighbours).edges(lattice, frac_coords, numbers)
         images = lattice_images(lattice)
@@ -73,8 +79,8 @@ class LatticeShells:
         return NeighborList(*(array[order] for array in edges))
 
 
-def lattice_images(lattice: np.ndarray) -> np.ndarray:
-    """l_1, l_2, l_3 in units of the cell vectors, (3, 3) whole numbers; `lattice` has rows in Å.
+def lattice_images(lattice: Float[np.ndarray, "3 3"]) -> Int[np.ndarray, "3 3"]:
+    """l_1, l_2, l_3, each a row, in units of the cell vectors; `lattice` has rows in Å.
 
     Raises:
         ValueError: a cell that is not finite or has no volume.
@@ -103,12 +109,12 @@ def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 class LatticeBatch(GraphBatch):
     """Crystals of one step with lattice vectors that do not depend on the cell.
 
-    In addition to the fields of `GraphBatch`: `lattice_lengths` (crystals, 3), |l_m| in Å, and
-    `edge_cosines` (edges, 3), of the angles between l_m and the edge's vector p_j + n L - p_i.
+    In addition to the fields of `GraphBatch`: `lattice_lengths`, |l_m| in Å, and `edge_cosines`, of the
+    angles between l_m and the edge's vector p_j + n L - p_i.
     """
 
-    lattice_lengths: Tensor
-    edge_cosines: Tensor
+    lattice_lengths: Float[Tensor, "crystals 3"]
+    edge_cosines: Float[Tensor, "edges 3"]
 
 
 class LatticeBatches(GraphBatches):
@@ -122,14 +128,14 @@ class LatticeBatches(GraphBatches):
     def __init__(
         self,
         store: ArrayStore,
-        scaled_targets: np.ndarray,
+        scaled_targets: Float[np.ndarray, "crystals targets"],
         cache_folder: Path | None,
         neighbours: int,
         last_element: int,
     ) -> None:
         super().__init__(store, scaled_targets, cache_folder, LatticeShells(neighbours), last_element)
 
-    def __call__(self, indices: np.ndarray) -> LatticeBatch:
+    def __call__(self, indices: Int[np.ndarray, " crystals"]) -> LatticeBatch:
         """The crystals with these store rows, in this order."""
         batch = super().__call__(indices)
         i, j = batch.edge_centers.numpy(), batch.edge_neighbors.numpy()

@@ -23,6 +23,7 @@ E is added up as it stands. Any cell will do: it is first reduced to short vecto
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from scipy.special import erfc
 
 TAU = 5.5  # terms of Z below exp(-τ²) = 7e-14 are left out
@@ -33,21 +34,23 @@ CHUNK = 2**17  # distances at a time, which fit into a processor's cache
 
 
 class LatticeSums(NamedTuple):
-    """Z(1/2) in 1/Å, Z(3) in 1/Å⁶ and E(a), each (atoms, atoms), symmetric."""
+    """Z(1/2) in 1/Å, Z(3) in 1/Å⁶ and E(a), symmetric."""
 
-    coulomb: np.ndarray
-    london: np.ndarray
-    pauli: np.ndarray
+    coulomb: Float[np.ndarray, "atoms atoms"]
+    london: Float[np.ndarray, "atoms atoms"]
+    pauli: Float[np.ndarray, "atoms atoms"]
 
 
-def lattice_sums(lattice: np.ndarray, frac_coords: np.ndarray, decay: float) -> LatticeSums:
+def lattice_sums(
+    lattice: Float[np.ndarray, "3 3"], frac_coords: Float[np.ndarray, "atoms 3"], decay: float
+) -> LatticeSums:
     """The sums for all pairs of atoms of a crystal, i = j included.
 
     Absolute errors are below 1e-9 (in units of V^(-1/3) and V^-2 for the two Z).
 
     Args:
-        lattice: (3, 3), cell vectors as rows, in Å, right- or left-handed.
-        frac_coords: (atoms, 3), wrapped or not.
+        lattice: cell vectors as rows, in Å, right- or left-handed.
+        frac_coords: wrapped or not.
         decay: a in 1/Å.
 
     Raises:
@@ -74,7 +77,7 @@ def lattice_sums(lattice: np.ndarray, frac_coords: np.ndarray, decay: float) -> 
     return LatticeSums(*sums)
 
 
-def reduced_cell(lattice: np.ndarray) -> np.ndarray:
+def reduced_cell(lattice: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
     """Cell vectors of the same lattice of which none gets shorter by a multiple of another."""
     cell = lattice.copy()
     shorter = True

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int, Real
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -31,13 +32,13 @@ class PairTile:
     """The pairs at k atoms with n edges each.
 
     Attributes:
-        incoming: (k, n) edges towards the atoms.
-        outgoing: (k, n) edges away from the atoms, the reverses of `incoming`.
+        incoming: edges towards the atoms.
+        outgoing: edges away from the atoms, the reverses of `incoming`.
         rows: their k n² rows in arrays of all pairs, in the order (atom, edge out, edge in).
     """
 
-    incoming: Tensor
-    outgoing: Tensor
+    incoming: Int[Tensor, "k n"]
+    outgoing: Int[Tensor, "k n"]
     rows: slice
 
     @property
@@ -51,28 +52,32 @@ class PairTile:
         """The rows in arrays that `unfold` takes."""
         return self.rows
 
-    def unfold(self, values: Tensor) -> Tensor:
-        """The tile's rows of such an array as a matrix for each atom, (k, n, n, width)."""
+    def unfold(self, values: Float[Tensor, "inputs width"]) -> Float[Tensor, "k n n width"]:
+        """The tile's rows of such an array as a matrix for each atom."""
         return values.unflatten(0, self.shape)
 
-    def fold(self, grads: Tensor) -> Tensor:
-        """The transpose of `unfold`: gradients (k, n, n, width) summed to rows."""
+    def fold(self, grads: Float[Tensor, "k n n width"]) -> Float[Tensor, "inputs width"]:
+        """The transpose of `unfold`: gradients summed to rows."""
         return grads.flatten(0, -2)
 
-    def at_sources(self, values: Tensor) -> Tensor:
-        """`values` (edges, width) of the edge that sends, (k, 1, n, width)."""
+    def at_sources(self, values: Real[Tensor, "edges width"]) -> Real[Tensor, "k 1 n width"]:
+        """`values` of the edge that sends."""
         return values.index_select(0, self.incoming.flatten()).unflatten(0, self.incoming.shape).unsqueeze(1)
 
-    def at_targets(self, values: Tensor) -> Tensor:
-        """`values` (edges, width) of the edge that hears, (k, n, 1, width)."""
+    def at_targets(self, values: Real[Tensor, "edges width"]) -> Real[Tensor, "k n 1 width"]:
+        """`values` of the edge that hears."""
         return values.index_select(0, self.outgoing.flatten()).unflatten(0, self.outgoing.shape).unsqueeze(2)
 
-    def add_to_sources(self, values: Tensor, total: Tensor) -> None:
-        """Sums (k, n, n, width) over the edges that hear, into `total` (edges, width), zero before."""
+    def add_to_sources(
+        self, values: Float[Tensor, "k n n width"], total: Float[Tensor, "edges width"]
+    ) -> None:
+        """Sums over the edges that hear, into `total`, zero before."""
         total[self.incoming] = values.sum(1)
 
-    def add_to_targets(self, values: Tensor, total: Tensor) -> None:
-        """Sums (k, n, n, width) over the edges that send, into `total` (edges, width), zero before."""
+    def add_to_targets(
+        self, values: Float[Tensor, "k n n width"], total: Float[Tensor, "edges width"]
+    ) -> None:
+        """Sums over the edges that send, into `total`, zero before."""
         total[self.outgoing] = values.sum(2)
 
 
@@ -82,18 +87,18 @@ class SymmetricTile(PairTile):
 
     Attributes:
         half_rows: the rows of these pairs in arrays of the triangles' pairs, in the order (atom, m, l).
-        triangle: m and l of these pairs, (2, n(n + 1)/2).
+        triangle: m and l of these pairs.
     """
 
     half_rows: slice
-    triangle: Tensor
+    triangle: Int[Tensor, "2 n*(n+1)//2"]
 
     @property
     def input_rows(self) -> slice:
         """See `PairTile.input_rows`."""
         return self.half_rows
 
-    def unfold(self, values: Tensor) -> Tensor:
+    def unfold(self, values: Float[Tensor, "inputs width"]) -> Float[Tensor, "k n n width"]:
         """See `PairTile.unfold`."""
         k, n, _ = self.shape
         m, l = self.triangle  # noqa: E741
@@ -101,7 +106,7 @@ class SymmetricTile(PairTile):
         entry[m, l] = entry[l, m] = torch.arange(len(m), device=values.device)
         return values.unflatten(0, (k, -1)).index_select(1, entry.flatten()).unflatten(1, (n, n))
 
-    def fold(self, grads: Tensor) -> Tensor:
+    def fold(self, grads: Float[Tensor, "k n n width"]) -> Float[Tensor, "inputs width"]:
         """See `PairTile.fold`."""
         n = grads.shape[1]
         m, l = self.triangle  # noqa: E741
@@ -110,8 +115,8 @@ class SymmetricTile(PairTile):
         mirrored[:, m == l] = 0  # an edge with its reverse is its own mirror image
         return flat.index_select(1, m * n + l).add_(mirrored).flatten(0, 1)
 
-    def cosines(self, vectors: Tensor) -> Tensor:
-        """cos of the angle at the atom, of each pair of the triangles; `vectors` (edges, 3) are not zero."""
+    def cosines(self, vectors: Float[Tensor, "edges 3"]) -> Float[Tensor, " inputs"]:
+        """cos of the angle at the atom, of each pair of the triangles; `vectors` are not zero."""
         r = F.normalize(vectors.index_select(0, self.incoming.flatten()), dim=1)
         r = r.unflatten(0, self.incoming.shape)
         m, l = self.triangle  # noqa: E741
@@ -135,10 +140,12 @@ class LineGraph:
         """Number of pairs."""
         return self.tiles[-1].rows.stop if self.tiles else 0
 
-    def cosines(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    def cosines(
+        self, vectors: Float[Tensor, "edges 3"]
+    ) -> tuple[Float[Tensor, " half_pairs"], Float[Tensor, " half_pairs"]]:
         """cos of the angle of each pair in the triangles, and how many pairs it stands for (1 or 2).
 
-        `vectors` (edges, 3) lead from the centre to the neighbour; both results have shape (half pairs,).
+        `vectors` lead from the centre to the neighbour.
         """
         cosines = torch.cat([tile.cosines(vectors) for tile in self.symmetric])
         counts = [
@@ -147,8 +154,8 @@ class LineGraph:
         ]
         return cosines, torch.cat(counts).to(cosines.dtype)
 
-    def unfold(self, values: Tensor) -> Tensor:
-        """An array of the triangles' pairs, (half pairs, width), as one of all pairs; differentiable."""
+    def unfold(self, values: Float[Tensor, "half_pairs width"]) -> Float[Tensor, "{self.pairs} width"]:
+        """An array of the triangles' pairs as one of all pairs; differentiable."""
         return _Unfold.apply(values, self)
 
 
@@ -170,12 +177,12 @@ class _Unfold(torch.autograd.Function):
         return result, None
 
 
-def line_graph(edge_counts: Tensor, reverses: Tensor) -> LineGraph:
+def line_graph(edge_counts: Int[Tensor, " atoms"], reverses: Int[Tensor, " edges"]) -> LineGraph:
     """The line graph of a graph in which every edge has its reverse.
 
     Args:
-        edge_counts: (atoms,) int64, `GraphBatch.edge_counts`.
-        reverses: (edges,) int64, the reverse of each edge.
+        edge_counts: `GraphBatch.edge_counts`.
+        reverses: the reverse of each edge.
     """
     first_edge = segment_offsets(edge_counts)[:-1]
     tiles: list[PairTile] = []

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from jaxtyping import Float, Int, Integer
 
 from baselines.graphs.config_checks import check_lengths, check_whole_numbers
 from crystalformer.data.neighbors import NeighborList, radius_neighbors
@@ -30,7 +31,12 @@ class KNearest:
         check_whole_numbers(self, neighbours=1)
         check_lengths(self, "radius")
 
-    def edges(self, lattice: np.ndarray, frac_coords: np.ndarray, numbers: np.ndarray) -> NeighborList:
+    def edges(
+        self,
+        lattice: Float[np.ndarray, "3 3"],
+        frac_coords: Float[np.ndarray, "atoms 3"],
+        numbers: Integer[np.ndarray, " atoms"],
+    ) -> NeighborList:
         """See `EdgeRule.edges`."""
         atoms, k = len(numbers), self.neighbours
         by_element = np.argsort(numbers, kind="stable")
@@ -47,14 +53,17 @@ class KNearest:
         return NeighborList(centers, neighbors.reshape(-1), images.reshape(-1, 3), distances.reshape(-1))
 
 
-def ranks(centers: np.ndarray, atoms: int) -> np.ndarray:
-    """Position of each edge among those of its centre; `centers` (edges,) is sorted."""
+def ranks(centers: Int[np.ndarray, " edges"], atoms: int) -> Int[np.ndarray, " edges"]:
+    """Position of each edge among those of its centre; `centers` is sorted."""
     counts = np.bincount(centers, minlength=atoms)
     return np.arange(len(centers)) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def nearest_pairs(
-    lattice: np.ndarray, frac_coords: np.ndarray, neighbours: int, limit: float = np.inf
+    lattice: Float[np.ndarray, "3 3"],
+    frac_coords: Float[np.ndarray, "atoms 3"],
+    neighbours: int,
+    limit: float = np.inf,
 ) -> NeighborList:
     """Neighbours within the smallest tried radius that gives every atom its k nearest, ties included.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from baselines.graphs.chunks import Chunk, map_chunks
 from baselines.graphs.lattice_sums import lattice_sums
@@ -51,8 +52,10 @@ class PairPotentials:
         if not 0 < self.decay < np.inf:
             raise ValueError(f"decay: expected above 0, got {self.decay!r}")
 
-    def potentials(self, lattice: np.ndarray, frac_coords: np.ndarray) -> np.ndarray:
-        """s of one crystal, (atoms, atoms), symmetric; `lattice` has the cell vectors as rows, in Å.
+    def potentials(
+        self, lattice: Float[np.ndarray, "3 3"], frac_coords: Float[np.ndarray, "atoms 3"]
+    ) -> Float[np.ndarray, "atoms atoms"]:
+        """s of one crystal, symmetric; `lattice` has the cell vectors as rows, in Å.
 
         Raises:
             ValueError: the crystal itself is wrong (not finite, no volume).
@@ -66,8 +69,8 @@ class PairPotentials:
 class PotentialLists(NamedTuple):
     """Opened lists; see the module's table."""
 
-    offsets: np.ndarray
-    potentials: np.ndarray
+    offsets: Int[np.ndarray, " crystals+1"]
+    potentials: Float[np.ndarray, " pairs"]
 
 
 def open_potentials(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from baselines.graphs.batch import GraphBatch, GraphBatches
@@ -27,9 +28,9 @@ from crystalformer.data.batch import flat_rows
 class PotentialBatch(GraphBatch):
     """Crystals of one step with edges and potentials; see the module's table for shapes and units."""
 
-    pair_centers: Tensor
-    pair_neighbors: Tensor
-    pair_potentials: Tensor
+    pair_centers: Int[Tensor, " pairs"]
+    pair_neighbors: Int[Tensor, " pairs"]
+    pair_potentials: Float[Tensor, " pairs"]
 
 
 class PotentialBatches(GraphBatches):
@@ -38,7 +39,7 @@ class PotentialBatches(GraphBatches):
     def __init__(
         self,
         store: ArrayStore,
-        scaled_targets: np.ndarray,
+        scaled_targets: Float[np.ndarray, "crystals targets"],
         cache_folder: Path | None,
         rule: EdgeRule,
         potentials: PairPotentials,
@@ -47,7 +48,7 @@ class PotentialBatches(GraphBatches):
         super().__init__(store, scaled_targets, cache_folder, rule, last_element)
         self.potentials = open_potentials(store, cache_folder, potentials)
 
-    def __call__(self, indices: np.ndarray) -> PotentialBatch:
+    def __call__(self, indices: Int[np.ndarray, " crystals"]) -> PotentialBatch:
         """The crystals with these store rows, in this order."""
         batch = super().__call__(indices)
         sizes = batch.sizes.numpy()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from jaxtyping import Float, Integer
 
 from baselines.graphs.config_checks import check_lengths
 from baselines.graphs.rule import Unrepresentable
@@ -26,7 +27,12 @@ class WithinRadius:
     def __post_init__(self) -> None:
         check_lengths(self, "radius")
 
-    def edges(self, lattice: np.ndarray, frac_coords: np.ndarray, numbers: np.ndarray) -> NeighborList:
+    def edges(
+        self,
+        lattice: Float[np.ndarray, "3 3"],
+        frac_coords: Float[np.ndarray, "atoms 3"],
+        numbers: Integer[np.ndarray, " atoms"],
+    ) -> NeighborList:
         """See `EdgeRule.edges`."""
         edges = radius_neighbors(lattice, frac_coords, self.radius)
         if not self.isolated_atoms:

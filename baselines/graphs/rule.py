@@ -3,6 +3,7 @@
 from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Float, Integer
 
 from crystalformer.data.neighbors import NeighborList
 
@@ -23,10 +24,15 @@ class EdgeRule(Protocol):
     name: ClassVar[str]
     version: ClassVar[int]
 
-    def edges(self, lattice: np.ndarray, frac_coords: np.ndarray, numbers: np.ndarray) -> NeighborList:
+    def edges(
+        self,
+        lattice: Float[np.ndarray, "3 3"],
+        frac_coords: Float[np.ndarray, "atoms 3"],
+        numbers: Integer[np.ndarray, " atoms"],
+    ) -> NeighborList:
         """The edges of one crystal, sorted by `centers`.
 
-        `lattice` (3, 3) has the cell vectors as rows, in Å; `frac_coords` is (atoms, 3), `numbers` (atoms,).
+        `lattice` has the cell vectors as rows, in Å; `frac_coords` need not be wrapped into the cell.
 
         Raises:
             Unrepresentable: the rule has no graph for this crystal.

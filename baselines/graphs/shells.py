@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from jaxtyping import Float, Int, Integer
 
 from baselines.graphs.config_checks import check_whole_numbers
 from baselines.graphs.nearest import nearest_pairs, ranks
@@ -33,7 +34,12 @@ class NearestShells:
     def __post_init__(self) -> None:
         check_whole_numbers(self, neighbours=1)
 
-    def edges(self, lattice: np.ndarray, frac_coords: np.ndarray, numbers: np.ndarray) -> NeighborList:
+    def edges(
+        self,
+        lattice: Float[np.ndarray, "3 3"],
+        frac_coords: Float[np.ndarray, "atoms 3"],
+        numbers: Integer[np.ndarray, " atoms"],
+    ) -> NeighborList:
         """See `EdgeRule.edges`; those of an atom are sorted by (neighbour, image)."""
         chosen = _chosen(nearest_pairs(lattice, frac_coords, self.neighbours), self.neighbours, len(numbers))
         both = sorted_edges(*(np.concatenate(pair) for pair in zip(chosen, _reversed(chosen), strict=True)))
@@ -56,7 +62,10 @@ def _reversed(edges: NeighborList) -> NeighborList:
 
 
 def sorted_edges(
-    centers: np.ndarray, neighbors: np.ndarray, images: np.ndarray, distances: np.ndarray
+    centers: Int[np.ndarray, " edges"],
+    neighbors: Int[np.ndarray, " edges"],
+    images: Int[np.ndarray, "edges 3"],
+    distances: Float[np.ndarray, " edges"],
 ) -> NeighborList:
     """The edges in the order of (centre, neighbour, image)."""
     reach = int(np.abs(images).max(initial=0))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from jaxtyping import Shaped
 
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.array_writers import ArrayWriter, FolderWriter, MemoryWriter
@@ -39,7 +40,7 @@ def open_arrays(
     kind: str,
     identity: Mapping[str, Any],
     build: Callable[[ArrayWriter], None],
-) -> dict[str, np.ndarray]:
+) -> dict[str, Shaped[np.ndarray, "..."]]:
     """The arrays of a kind, by name; built where `cache_folder` does not have them yet.
 
     Any number of processes may call this at once: one builds, the others wait for it. Damaged files are

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from jaxtyping import Int, Shaped
 
 from crystalformer.data.cell_names import AS_GIVEN
 from crystalformer.data.crystal import Crystal
@@ -61,7 +62,9 @@ class ArrayStore:
     where it is not known. The arrays are mapped read-only. Pickling sends the path only.
     """
 
-    def __init__(self, path: Path, manifest: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    def __init__(
+        self, path: Path, manifest: dict[str, Any], arrays: Mapping[str, Shaped[np.ndarray, "..."]]
+    ) -> None:
         self.path = path
         self.manifest = manifest
         self.name: str = manifest["name"]
@@ -115,8 +118,8 @@ class ArrayStore:
         return ArrayStore.open, (self.path, False)
 
     @property
-    def sizes(self) -> np.ndarray:
-        """Number of atoms of each crystal, shape (C,)."""
+    def sizes(self) -> Int[np.ndarray, " C"]:
+        """Number of atoms of each crystal."""
         return np.diff(self.offsets)
 
     def crystal(self, row: int) -> Crystal:
@@ -134,8 +137,8 @@ class ArrayStore:
             mixed=self.mixed[mixed] - [atoms.start, 0, 0],
         )
 
-    def rows(self, ids: Iterable[str]) -> np.ndarray:
-        """Store rows of these ids, in their order, int64.
+    def rows(self, ids: Iterable[str]) -> Int[np.ndarray, " ids"]:
+        """Store rows of these ids, in their order.
 
         Raises:
             ValueError: an id is not in the store.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from jaxtyping import Shaped
 
 from crystalformer.data.growing_array import GrowingArray
 
@@ -13,15 +14,15 @@ from crystalformer.data.growing_array import GrowingArray
 class Appendable(Protocol):
     """Takes rows, piece by piece."""
 
-    def append(self, values: np.ndarray) -> None:
-        """Add rows, shape (rows, *row)."""
+    def append(self, values: Shaped[np.ndarray, " rows *row"]) -> None:
+        """Add rows."""
         ...
 
 
 class ArrayWriter(Protocol):
     """Takes arrays by their names."""
 
-    def save(self, name: str, array: np.ndarray) -> None:
+    def save(self, name: str, array: Shaped[np.ndarray, "..."]) -> None:
         """Keep a whole array."""
         ...
 
@@ -36,7 +37,7 @@ class FolderWriter:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def save(self, name: str, array: np.ndarray) -> None:
+    def save(self, name: str, array: Shaped[np.ndarray, "..."]) -> None:
         """See `ArrayWriter`."""
         np.save(self.folder / f"{name}.npy", array, allow_pickle=False)
 
@@ -51,7 +52,7 @@ class MemoryWriter:
     def __init__(self) -> None:
         self.arrays: dict[str, np.ndarray] = {}
 
-    def save(self, name: str, array: np.ndarray) -> None:
+    def save(self, name: str, array: Shaped[np.ndarray, "..."]) -> None:
         """See `ArrayWriter`."""
         self.arrays[name] = array
 

@@ -18,6 +18,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from crystalformer.data.array_store import ArrayStore
@@ -34,13 +35,13 @@ class CrystalBatch:
 
     checked: ClassVar[bool] = False
 
-    numbers: Tensor
-    positions: Tensor
-    lattices: Tensor
-    sizes: Tensor
-    targets: Tensor
-    indices: Tensor
-    occupancy: Tensor | None = field(default=None, kw_only=True)
+    numbers: Int[Tensor, " atoms"]
+    positions: Float[Tensor, "atoms 3"]
+    lattices: Float[Tensor, "crystals 3 3"]
+    sizes: Int[Tensor, " crystals"]
+    targets: Float[Tensor, "crystals targets"]
+    indices: Int[Tensor, " crystals"]
+    occupancy: Float[Tensor, "atoms 118"] | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -51,8 +52,8 @@ class CrystalBatch:
         return len(self)
 
     @property
-    def crystal_of_atom(self) -> Tensor:
-        """Crystal index of each atom, shape (atoms,)."""
+    def crystal_of_atom(self) -> Int[Tensor, " atoms"]:
+        """Crystal index of each atom."""
         return torch.repeat_interleave(torch.arange(len(self.sizes), device=self.sizes.device), self.sizes)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
@@ -82,7 +83,7 @@ class CrystalBatches:
     def __init__(
         self,
         store: ArrayStore,
-        scaled_targets: np.ndarray,
+        scaled_targets: Float[np.ndarray, "..."],
         *,
         mixed_sites: bool = False,
         wrapped: bool = False,
@@ -97,7 +98,7 @@ class CrystalBatches:
         if not mixed_sites:
             self.failures = dict.fromkeys(np.flatnonzero(np.diff(self._mixed_rows)).tolist(), _MIXED)
 
-    def __call__(self, indices: np.ndarray) -> CrystalBatch:
+    def __call__(self, indices: Int[np.ndarray, " crystals"]) -> CrystalBatch:
         """The crystals with these store rows, in this order.
 
         Raises:
@@ -137,8 +138,10 @@ class CrystalBatches:
         return torch.from_numpy(occupancy(numbers, rows))
 
 
-def flat_rows(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Positions of the rows [start, start + size) one after the other, shape (sum of sizes,)."""
+def flat_rows(
+    starts: Int[np.ndarray, " ranges"], sizes: Int[np.ndarray, " ranges"]
+) -> Int[np.ndarray, " rows"]:
+    """Positions of the rows [start, start + size) one after the other."""
     ends = np.cumsum(sizes)
     shift = np.repeat(starts - (ends - sizes), sizes)
     return np.arange(ends[-1] if len(ends) else 0) + shift

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 
 SAMPLES = 256  # random batches, from which the range of sizes is estimated
 RUNGS = 10  # from the smallest of them to the largest
@@ -49,8 +50,10 @@ class CapacityLadder:
             rung += 1
 
 
-def ladder_for(atoms: np.ndarray, images: np.ndarray, batch_size: int) -> CapacityLadder:
-    """A ladder for random batches of crystals with these numbers of atoms and images, (crystals,) each.
+def ladder_for(
+    atoms: Int[np.ndarray, " crystals"], images: Int[np.ndarray, " crystals"], batch_size: int
+) -> CapacityLadder:
+    """A ladder for random batches of crystals with these numbers of atoms and images.
 
     The same arguments give the same ladder.
     """

@@ -14,6 +14,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,7 @@ class Crystal:
         """Number of atoms in the unit cell."""
         return len(self.numbers)
 
-    def _floats(self, name: str, values: np.ndarray) -> np.ndarray:
+    def _floats(self, name: str, values: Any) -> np.ndarray:
         try:
             array = np.array(values, dtype=np.float64)
         except (TypeError, ValueError, OverflowError):
@@ -95,7 +96,7 @@ class Crystal:
         return numbers
 
     def _mixed(self, numbers: np.ndarray) -> np.ndarray:
-        values = self._floats("mixed", self.mixed)  # type: ignore[arg-type]
+        values = self._floats("mixed", self.mixed)
         try:
             rows = sorted_rows(values, len(numbers))
         except ValueError as error:

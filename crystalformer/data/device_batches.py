@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from crystalformer.data.batch import flat_rows
@@ -24,16 +25,18 @@ class DeviceBatch(ImageBatch):
     """An `ImageBatch` whose last crystal is padding; its images are known by key as well."""
 
     checked: ClassVar[bool] = True
-    image_queries: Tensor
-    key_order: Tensor
-    key_offsets: Tensor
+    image_queries: Int[Tensor, " images"]
+    key_order: Int[Tensor, " images"]
+    key_offsets: Int[Tensor, " atoms+1"]
 
     @property
     def real(self) -> int:
+        """How many crystals there are before the padding."""
         return len(self) - 1
 
     @property
     def images_by_key(self) -> ImagesByKey:
+        """The same images in the order of their keys."""
         return ImagesByKey(self.image_queries, self.key_order, self.key_offsets)
 
 
@@ -48,7 +51,9 @@ class DeviceBatches:
         device: where the arrays are kept and batches are made.
     """
 
-    def __init__(self, source: ImageBatches, rows: np.ndarray, device: torch.device | str) -> None:
+    def __init__(
+        self, source: ImageBatches, rows: Int[np.ndarray, " crystals"], device: torch.device | str
+    ) -> None:
         self.device = torch.device(device)
         self.rows = np.asarray(rows, dtype=np.int64)
         self.places = np.full(len(source.store), -1)  # of a store row among the arrays
@@ -84,24 +89,24 @@ class DeviceBatches:
         self._key_offsets = by_key.offsets
 
     @staticmethod
-    def bytes_of(source: ImageBatches, rows: np.ndarray) -> int:
+    def bytes_of(source: ImageBatches, rows: Int[np.ndarray, " crystals"]) -> int:
         """Memory that the arrays of these crystals take while they are sorted, which is the most."""
         starts, stops = source.store.offsets[rows], source.store.offsets[rows + 1]
         images = int((source.lists.offsets[stops] - source.lists.offsets[starts]).sum())
         return 64 * images + 64 * int((stops - starts).sum())
 
-    def need(self, indices: np.ndarray) -> tuple[int, int]:
+    def need(self, indices: Int[np.ndarray, " crystals"]) -> tuple[int, int]:
         """Atoms and images of the crystals with these store rows."""
         places = self.places[indices]
         return int(self.atoms[places].sum()), int(self.images[places].sum())
 
-    def __call__(self, indices: np.ndarray) -> DeviceBatch:
+    def __call__(self, indices: Int[np.ndarray, " crystals"]) -> DeviceBatch:
         """The crystals with these store rows, in this order, with no more padding than must be."""
         atoms, images = self.need(indices)
         return self.gather(self.upload(indices), Capacity(atoms + 1, images + 1))
 
-    def upload(self, indices: np.ndarray) -> Tensor:
-        """Which crystals these store rows are here, on the device; same shape.
+    def upload(self, indices: Int[np.ndarray, "*shape"]) -> Int[Tensor, "*shape"]:
+        """Which crystals these store rows are here, on the device.
 
         Raises:
             ValueError: a row is not here.
@@ -112,8 +117,8 @@ class DeviceBatches:
             raise ValueError(f"indices: expected rows that are on {self.device}, got {missing}, which is not")
         return torch.from_numpy(places).to(self.device)
 
-    def gather(self, places: Tensor, capacity: Capacity) -> DeviceBatch:
-        """The crystals at `places` (B,), see `upload`, padded to a capacity that holds them.
+    def gather(self, places: Int[Tensor, " B"], capacity: Capacity) -> DeviceBatch:
+        """The crystals at `places`, see `upload`, padded to a capacity that holds them.
 
         Every shape follows from B and the capacity, and the host waits for nothing.
         """

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from jaxtyping import Shaped
 
 
 class GrowingArray:
@@ -20,8 +21,8 @@ class GrowingArray:
         self._write_header()
         return self
 
-    def append(self, values: np.ndarray) -> None:
-        """Add rows, shape (rows, *row)."""
+    def append(self, values: Shaped[np.ndarray, " rows *row"]) -> None:
+        """Add rows."""
         self.file.write(values.astype(self.dtype, copy=False).tobytes())
         self.length += len(values)
 

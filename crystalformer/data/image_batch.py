@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from crystalformer.data.array_store import ArrayStore
@@ -29,9 +30,9 @@ from crystalformer.data.images_by_key import ImagesByKey
 class ImageBatch(CrystalBatch):
     """Crystals of one step and their images; see the module's table for shapes and units."""
 
-    image_offsets: Tensor
-    image_keys: Tensor
-    image_distances: Tensor
+    image_offsets: Int[Tensor, " atoms+1"]
+    image_keys: Int[Tensor, " images"]
+    image_distances: Float[Tensor, " images"]
     image_radius: float
 
     @property
@@ -50,7 +51,7 @@ class ImageBatches(CrystalBatches):
     def __init__(
         self,
         store: ArrayStore,
-        scaled_targets: np.ndarray,
+        scaled_targets: Float[np.ndarray, "crystals targets"],
         cache_folder: Path | None,
         radius: float,
         *,
@@ -60,11 +61,11 @@ class ImageBatches(CrystalBatches):
         self.radius = float(radius)
         self.lists = open_image_lists(store, cache_folder, self.radius)
 
-    def crystals(self, indices: np.ndarray) -> CrystalBatch:
+    def crystals(self, indices: Int[np.ndarray, " crystals"]) -> CrystalBatch:
         """The crystals with these store rows, in this order, without their images."""
         return super().__call__(indices)
 
-    def __call__(self, indices: np.ndarray) -> ImageBatch:
+    def __call__(self, indices: Int[np.ndarray, " crystals"]) -> ImageBatch:
         """The crystals with these store rows, in this order."""
         batch = self.crystals(indices)
         lists, store = self.lists, self.store

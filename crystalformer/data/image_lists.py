@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int, UInt
 
 from crystalformer.data.array_cache import cores, open_arrays, with_progress
 from crystalformer.data.array_store import ArrayStore
@@ -29,9 +30,9 @@ CHUNK = 128  # crystals per task
 class ImageLists(NamedTuple):
     """Opened lists; see the module's table."""
 
-    offsets: np.ndarray
-    keys: np.ndarray
-    distances: np.ndarray
+    offsets: Int[np.ndarray, " atoms+1"]
+    keys: UInt[np.ndarray, " images"]
+    distances: Float[np.ndarray, " images"]
 
 
 def open_image_lists(

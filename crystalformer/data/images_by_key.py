@@ -8,26 +8,27 @@ can be added up one after the other, without atomic additions.
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 
 class ImagesByKey(NamedTuple):
     """The order of the images by key j, and within a key by their place in the list.
 
-    | field | shape | meaning |
-    |---|---|---|
-    | `query` | (images,) int64 | atom i of each image, in the order of the list |
-    | `order` | (images,) int64 | rows of the list in the order of their keys |
-    | `offsets` | (atoms + 1,) int64 | rows order[offsets[j]] to order[offsets[j + 1] - 1] have key j |
+    | field | meaning |
+    |---|---|
+    | `query` | atom i of each image, in the order of the list |
+    | `order` | rows of the list in the order of their keys |
+    | `offsets` | rows order[offsets[j]] to order[offsets[j + 1] - 1] have key j |
     """
 
-    query: Tensor
-    order: Tensor
-    offsets: Tensor
+    query: Int[Tensor, " images"]
+    order: Int[Tensor, " images"]
+    offsets: Int[Tensor, " atoms+1"]
 
 
-def sort_by_key(key: Tensor, offsets: Tensor) -> ImagesByKey:
-    """The order of a list with keys (images,) and `offsets` (atoms + 1,) of each query atom."""
+def sort_by_key(key: Int[Tensor, " images"], offsets: Int[Tensor, " ends"]) -> ImagesByKey:
+    """The order of a list with the key of each image; `offsets` has those of each query atom."""
     atoms = torch.arange(len(offsets), device=key.device)
     query = torch.repeat_interleave(atoms[:-1], offsets.diff(), output_size=len(key))
     keys, order = key.sort(stable=True)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Int
 
 MAX_ATOMS = 4096  # per evaluation batch; 128 crystals of the 20 to 30 atoms usual in the data sets
 
@@ -20,7 +21,11 @@ class EpochOrder:
     """
 
     def __init__(
-        self, indices: Sequence[int] | np.ndarray, batch_size: int, seed: int, drop_last: bool = True
+        self,
+        indices: Sequence[int] | Int[np.ndarray, "..."],
+        batch_size: int,
+        seed: int,
+        drop_last: bool = True,
     ) -> None:
         self.indices = _rows(indices)
         if batch_size < 1:
@@ -36,21 +41,24 @@ class EpochOrder:
         full, rest = divmod(len(self.indices), self.batch_size)
         return full if rest == 0 or (self.drop_last and full) else full + 1
 
-    def epoch(self, number: int) -> list[np.ndarray]:
-        """The batches of epoch 0, 1, ..., each an int64 array of store rows."""
+    def epoch(self, number: int) -> list[Int[np.ndarray, " _"]]:
+        """The batches of epoch 0, 1, ..., as store rows."""
         shuffled = np.random.default_rng([self.seed, number]).permutation(self.indices)
         size = self.batch_size
         return [shuffled[step * size : (step + 1) * size] for step in range(len(self))]
 
 
 def evaluation_batches(
-    indices: Sequence[int] | np.ndarray, batch_size: int, sizes: np.ndarray, max_atoms: int = MAX_ATOMS
-) -> list[np.ndarray]:
+    indices: Sequence[int] | Int[np.ndarray, "..."],
+    batch_size: int,
+    sizes: Int[np.ndarray, " crystals"],
+    max_atoms: int = MAX_ATOMS,
+) -> list[Int[np.ndarray, " _"]]:
     """All the crystals, in order of size, in batches of bounded memory.
 
     `sizes[row]` is the number of atoms of the crystal in store row `row` (`store.sizes`). A batch has at
     most `batch_size` crystals and `max_atoms` atoms; a larger crystal is a batch of its own. Crystals of
-    equal size keep their order. Returns int64 arrays of store rows.
+    equal size keep their order. Returns store rows.
 
     Raises:
         ValueError: no crystals, or a bound below 1.

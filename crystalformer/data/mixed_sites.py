@@ -7,13 +7,14 @@ site is its most frequent element, the lightest of equals.
 """
 
 import numpy as np
+from jaxtyping import Float, Float32, Integer
 
 ELEMENTS = 118
 ROUNDING = 1e-6  # by which fractions of a site may exceed 1 in all
 
 
-def sorted_rows(rows: np.ndarray, atoms: int) -> np.ndarray:
-    """Rows (site, Z, fraction), (rows, 3), by site and then Z.
+def sorted_rows(rows: Float[np.ndarray, "..."], atoms: int) -> Float[np.ndarray, "rows 3"]:
+    """Rows (site, Z, fraction) by site and then Z.
 
     Raises:
         ValueError: a row is impossible; the message says what was expected and what came.
@@ -36,7 +37,7 @@ def sorted_rows(rows: np.ndarray, atoms: int) -> np.ndarray:
     return rows
 
 
-def most_frequent(rows: np.ndarray) -> dict[int, int]:
+def most_frequent(rows: Float[np.ndarray, "rows 3"]) -> dict[int, int]:
     """Z of the most frequent element of each mixed site, from sorted rows."""
     best: dict[int, tuple[float, int]] = {}
     for site, z, fraction in rows.tolist():
@@ -44,12 +45,14 @@ def most_frequent(rows: np.ndarray) -> dict[int, int]:
     return {site: z for site, (_, z) in best.items()}
 
 
-def occupancy(numbers: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The share of each element on each site, (sites, 118) float32; column Z - 1.
+def occupancy(
+    numbers: Integer[np.ndarray, " sites"], rows: Float[np.ndarray, "rows 3"]
+) -> Float32[np.ndarray, "sites 118"]:
+    """The share of each element on each site; column Z - 1.
 
     Args:
-        numbers: (sites,) atomic numbers.
-        rows: (rows, 3) as above, of the mixed ones among these sites.
+        numbers: atomic numbers.
+        rows: as above, of the mixed ones among these sites.
     """
     shares = np.zeros((len(numbers), ELEMENTS), dtype=np.float32)
     shares[np.arange(len(numbers)), numbers.astype(np.int64) - 1] = 1

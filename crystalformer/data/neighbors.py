@@ -8,6 +8,7 @@ of it. It is imported at the first call only, since training reads stored graphs
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int, Real
 
 # Å; distances with a smaller gap count as equal, be it from rounding in a rotation or from a CIF's digits.
 TIE = 1e-4
@@ -16,21 +17,23 @@ TIE = 1e-4
 class NeighborList(NamedTuple):
     """Directed pairs (edges) of atoms; every pair is listed from both of its ends.
 
-    | field | shape | unit | meaning |
-    |---|---|---|---|
-    | `centers` | (edges,) int64 | - | atom i |
-    | `neighbors` | (edges,) int64 | - | atom j |
-    | `images` | (edges, 3) int64 | cell vectors | n, relative to the positions as stored |
-    | `distances` | (edges,) float64 | Å | length of p_j + n L - p_i |
+    | field | unit | meaning |
+    |---|---|---|
+    | `centers` | - | atom i |
+    | `neighbors` | - | atom j |
+    | `images` | cell vectors | n, relative to the positions as stored |
+    | `distances` | Å | length of p_j + n L - p_i |
     """
 
-    centers: np.ndarray
-    neighbors: np.ndarray
-    images: np.ndarray
-    distances: np.ndarray
+    centers: Int[np.ndarray, " edges"]
+    neighbors: Int[np.ndarray, " edges"]
+    images: Int[np.ndarray, "edges 3"]
+    distances: Float[np.ndarray, " edges"]
 
 
-def radius_neighbors(lattice: np.ndarray, frac_coords: np.ndarray, radius: float) -> NeighborList:
+def radius_neighbors(
+    lattice: Real[np.ndarray, "..."], frac_coords: Real[np.ndarray, "..."], radius: float
+) -> NeighborList:
     """All neighbours within `radius` (Å, inclusive), without the atom itself in the image (0, 0, 0).
 
     `lattice` has the cell vectors as rows, shape (3, 3), in Å; `frac_coords` has shape (atoms, 3) and need
@@ -52,6 +55,7 @@ def radius_neighbors(lattice: np.ndarray, frac_coords: np.ndarray, radius: float
     centers, neighbors, shifts, distances = find_points_in_spheres(
         positions, positions, r=float(radius), pbc=periodic, lattice=lattice
     )
+    centers, neighbors = centers.astype(np.int64), neighbors.astype(np.int64)  # from C's long long
     images = shifts.astype(np.int64)  # whole numbers, held as float64
     other = (centers != neighbors) | images.any(axis=1)
     order = _order(centers[other], neighbors[other], images[other], distances[other])

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.datasets.row import Dataset, OfficialSplit
@@ -30,12 +31,12 @@ class Roster:
     Attributes:
         ids: of all records.
         labels: the part of the split that the source says, or None.
-        targets: name -> (records,) values, NaN where missing.
+        targets: name -> values, NaN where missing.
     """
 
     ids: Sequence[str]
     labels: Sequence[str | None]
-    targets: Mapping[str, np.ndarray]
+    targets: Mapping[str, Float[np.ndarray, " records"]]
 
     @classmethod
     def of(cls, store: ArrayStore) -> "Roster":

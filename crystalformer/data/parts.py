@@ -1,9 +1,12 @@
 """A batch divided among processes or forward passes, so that each part has about as many atoms."""
 
 import numpy as np
+from jaxtyping import Int
 
 
-def balanced_parts(sizes: np.ndarray, parts: int, most: int | None = None) -> list[np.ndarray]:
+def balanced_parts(
+    sizes: Int[np.ndarray, " n"], parts: int, most: int | None = None
+) -> list[Int[np.ndarray, " _"]]:
     """Positions 0 to n - 1, each in one of the parts.
 
     The largest crystal goes first, each to the part that has the fewest atoms so far and fewer than `most`
@@ -11,7 +14,7 @@ def balanced_parts(sizes: np.ndarray, parts: int, most: int | None = None) -> li
     positions keep their order. With fewer crystals than parts some parts are empty.
 
     Args:
-        sizes: (n,) atoms of each crystal.
+        sizes: atoms of each crystal.
         parts: how many.
         most: crystals of a part; None: any number.
 

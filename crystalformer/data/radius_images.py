@@ -10,9 +10,10 @@ within the radius are visited (Fincke and Pohst, Math. Comp. 44 (1985) 463). Any
 may lie outside of the cell.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, no_type_check
 
 import numpy as np
+from jaxtyping import Float, Int, Real
 
 from crystalformer.compiled import compiled
 
@@ -22,24 +23,24 @@ MAX_CELLS = 2_000_000  # that a sphere may cover; more come from a lattice that 
 class RadiusImages(NamedTuple):
     """Images within a radius, sorted by (i, j, n).
 
-    | field | shape | unit | meaning |
-    |---|---|---|---|
-    | `counts` | (atoms,) int64 | - | images of each atom i |
-    | `keys` | (images,) int32 | - | atom j, counted within its crystal |
-    | `distances` | (images,) float32 or float64 | Å | length of p_j + n L - p_i |
-    | `cells` | (images, 3) int32 | cell vectors | n, or shape (0, 3) where not asked for |
+    | field | unit | meaning |
+    |---|---|---|
+    | `counts` | - | images of each atom i |
+    | `keys` | - | atom j, counted within its crystal |
+    | `distances` | Å | length of p_j + n L - p_i |
+    | `cells` | cell vectors | n, or shape (0, 3) where not asked for |
     """
 
-    counts: np.ndarray
-    keys: np.ndarray
-    distances: np.ndarray
-    cells: np.ndarray
+    counts: Int[np.ndarray, " atoms"]
+    keys: Int[np.ndarray, " images"]
+    distances: Float[np.ndarray, " images"]
+    cells: Int[np.ndarray, "images 3"]
 
 
 def radius_images(
-    positions: np.ndarray,
-    lattices: np.ndarray,
-    sizes: np.ndarray,
+    positions: Real[np.ndarray, "atoms 3"],
+    lattices: Real[np.ndarray, "crystals 3 3"],
+    sizes: Int[np.ndarray, " crystals"],
     radius: float,
     *,
     dtype: Any = np.float64,
@@ -49,9 +50,9 @@ def radius_images(
     """The images of some crystals; runs without Python's lock.
 
     Args:
-        positions: (atoms, 3) Cartesian in Å, crystal after crystal.
-        lattices: (crystals, 3, 3) in Å, rows are the cell vectors.
-        sizes: (crystals,) atoms per crystal.
+        positions: Cartesian in Å, crystal after crystal.
+        lattices: in Å, rows are the cell vectors.
+        sizes: atoms per crystal.
         radius: in Å, inclusive.
         dtype: of the distances; they are computed in float64.
         cells: whether to list n.
@@ -84,6 +85,7 @@ def radius_images(
 
 
 @compiled
+@no_type_check  # its types are those of machine code
 def _list(
     points: Any,
     upper: Any,

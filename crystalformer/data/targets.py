@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
+from jaxtyping import Float, Real
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class TargetScaler:
                 raise ValueError(f"scaler: expected a finite mean and a std above 0, got {mean} and {std}")
 
     @classmethod
-    def fit(cls, values: np.ndarray, units: str | Sequence[str | None] | None = None) -> Self:
+    def fit(cls, values: Real[np.ndarray, "..."], units: str | Sequence[str | None] | None = None) -> Self:
         """Statistics of `values`, shape (crystals, targets): pass the training crystals only.
 
         `units` is one unit for all targets or one per target.
@@ -66,11 +67,11 @@ class TargetScaler:
         """Leaves targets as they are, one per unit."""
         return cls(means=(0.0,) * len(units), stds=(1.0,) * len(units), units=units)
 
-    def scale(self, values: np.ndarray) -> np.ndarray:
+    def scale(self, values: Real[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         """(y - mean) / std for values of shape (..., targets); NaN stays NaN."""
         return (self._checked(values) - np.array(self.means)) / np.array(self.stds)
 
-    def unscale(self, values: np.ndarray) -> np.ndarray:
+    def unscale(self, values: Real[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         """Scaled values of shape (..., targets) back in the targets' units."""
         return self._checked(values) * np.array(self.stds) + np.array(self.means)
 

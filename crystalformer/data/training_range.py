@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
+from jaxtyping import Float
 
 from crystalformer.data.crystal import Crystal
 from crystalformer.data.elements import SYMBOLS
@@ -97,7 +98,7 @@ class TrainingRange:
         return cls(**{**fields, **lists})
 
 
-def closest_atoms(crystals: Sequence[Crystal]) -> np.ndarray:
+def closest_atoms(crystals: Sequence[Crystal]) -> Float[np.ndarray, " crystals"]:
     """Distance in Å of the two closest atoms of each crystal, periodic images of one atom included.
 
     No arrangement of spheres is denser than close packing (T. C. Hales, Ann. Math. 162 (2005) 1065), so the
@@ -105,7 +106,7 @@ def closest_atoms(crystals: Sequence[Crystal]) -> np.ndarray:
     in units of its own bound.
 
     Returns:
-        (crystals,); NaN for a cell so flat that it has too many images.
+        NaN for a cell so flat that it has too many images.
     """
     bounds = np.array([(2**0.5 * _volume_per_atom(crystal)) ** (1 / 3) for crystal in crystals])
     lattices = np.stack([crystal.lattice for crystal in crystals]) / bounds[:, None, None]

@@ -51,7 +51,9 @@ class AngularBasis:
         values = near[..., :, None] * within[..., None, :] * constant
         return values.flatten(-2)[..., : self.size]
 
-    def factors(self, cosine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def factors(
+        self, cosine: Float[Tensor, "*rows"]
+    ) -> tuple[Float[Tensor, "*rows groups"], Float[Tensor, "*rows F"], Float[Tensor, "groups F"]]:
         """b(c) as a product, which takes about 2 sqrt(D) exponentials in place of D.
 
         With t = (c + 1) / Delta and the functions in groups of F around m_j, d = m_j + f,
@@ -106,6 +108,7 @@ class FramedAttention(Attention):
         v: Float[Tensor, "atoms heads d_K"],
         geometry: Geometry,
     ) -> Float[Tensor, "atoms heads d_K"]:
+        """See `Attention.mix_heads`."""
         images, directions = geometry.images, geometry.directions
         a = self.decay(q)
         averaged_v, averaged_b = self.attend(q, k, v, a, images)
@@ -165,13 +168,16 @@ def attention_weights(
 
 
 def average_angles(
-    log_weights: Tensor, frames: Tensor, directions: Directions, basis: AngularBasis
-) -> Tensor:
-    """A of the formula above, (atoms, heads, 3, D).
+    log_weights: Float[Tensor, "images heads"],
+    frames: Float[Tensor, "atoms heads 3 3"],
+    directions: Directions,
+    basis: AngularBasis,
+) -> Float[Tensor, "atoms heads 3 {basis.size}"]:
+    """A of the formula above.
 
     Args:
-        log_weights: log p_im, (images, heads).
-        frames: (atoms, heads, 3 axes, 3).
+        log_weights: log p_im.
+        frames: three axes for each atom and head, each a row.
         directions: of the images.
         basis: b_angle.
     """

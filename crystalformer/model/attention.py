@@ -96,6 +96,7 @@ class InfinitelyConnectedAttention(Attention):
         v: Float[Tensor, "atoms heads d_K"],
         geometry: Geometry,
     ) -> Float[Tensor, "atoms heads d_K"]:
+        """See `Attention.mix_heads`."""
         averaged_v, averaged_b = self.attend(q, k, v, self.decay(q), geometry.images)
         return add_encoding(averaged_v, averaged_b, self.value_encoding)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -58,7 +59,7 @@ def evaluate(
     dtype: torch.dtype | str,
     kernel: str = "auto",
     drop_beta: bool = False,
-) -> np.ndarray:
+) -> Float[np.ndarray, "crystals targets"]:
     """Predictions of the authors' model from its weights.
 
     Numbers of blocks, features, radial functions and targets follow from the shapes in `state`, the number of
@@ -81,7 +82,7 @@ def evaluate(
         drop_beta: leave psi out, as the authors' PyTorch code does in "multihead", unlike their CUDA code.
 
     Returns:
-        (crystals, targets), in scaled units.
+        In scaled units.
 
     Raises:
         ValueError: an argument is impossible or a weight is missing, unknown or of the wrong shape; the

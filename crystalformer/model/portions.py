@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Int, Shaped
 from torch import Tensor
 
 ATOMS = 64  # at least, in a portion of a divided crystal
@@ -19,29 +20,29 @@ MOST = 4  # portions of a crystal
 class Portions(NamedTuple):
     """The portions of a batch, those with the most images first.
 
-    | field | shape | meaning |
-    |---|---|---|
-    | `table` | (portions, 5) int64 | crystal's first atom, its atoms, first i, last i + 1, row of the sums |
-    | `rows` | - | rows of the sums over senders, at least one per atom |
-    | `repeated` | - | (first atom, first row, atoms) of sums to be added to those of the atoms, in order |
+    | field | meaning |
+    |---|---|
+    | `table` | crystal's first atom, its atoms, first i, last i + 1, row of the sums |
+    | `rows` | rows of the sums over senders, at least one per atom |
+    | `repeated` | (first atom, first row, atoms) of sums to be added to those of the atoms, in order |
 
     The atoms i are counted within the crystal.
     """
 
-    table: Tensor
+    table: Int[Tensor, "portions 5"]
     rows: int
     repeated: list[tuple[int, int, int]]
 
-    def add_up(self, sums: Tensor) -> Tensor:
-        """Sums over senders (rows, ...) as sums (atoms, ...)."""
+    def add_up(self, sums: Shaped[Tensor, " {self.rows} *row"]) -> Shaped[Tensor, " atoms *row"]:
+        """Sums over senders as sums of atoms."""
         atoms = self.rows - sum(count for _, _, count in self.repeated)
         for first, row, count in self.repeated:
             sums[first : first + count] += sums[row : row + count]
         return sums[:atoms]
 
 
-def share_out(sizes: Tensor, offsets: Tensor) -> Portions:
-    """The portions of crystals with these sizes, (crystals,), and images, `ImageList.offsets`."""
+def share_out(sizes: Int[Tensor, " crystals"], offsets: Int[Tensor, " ends"]) -> Portions:
+    """The portions of crystals with these sizes and images, `ImageList.offsets`."""
     atoms, ends = sizes.numpy(), offsets.numpy()
     counts = (atoms // ATOMS).clip(1, MOST)
     crystal = np.repeat(np.arange(len(atoms)), counts)

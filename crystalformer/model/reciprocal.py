@@ -76,6 +76,7 @@ class ReciprocalAttention(Attention):
         v: Float[Tensor, "atoms heads d_K"],
         geometry: Geometry,
     ) -> Float[Tensor, "atoms heads d_K"]:
+        """See `Attention.mix_heads`."""
         return attend_reciprocal(q, k, v, self.rb0**2 * self.decay.rho(q), geometry.waves)
 
 
@@ -97,6 +98,7 @@ class DualSpaceAttention(Attention):
         v: Float[Tensor, "atoms heads d_K"],
         geometry: Geometry,
     ) -> Float[Tensor, "atoms heads d_K"]:
+        """See `Attention.mix_heads`."""
         half = self.heads // 2
         a = self.decay(q)[:, :half]
         averaged_v, averaged_b = self.attend(q[:, :half], k[:, :half], v[:, :half], a, geometry.images)

@@ -41,6 +41,7 @@ class FixedDecay(Decay):
     """sigma_i = r0 for every atom and head: rho = 1, without parameters. An ablation."""
 
     def rho(self, q: Float[Tensor, "atoms heads d_K"]) -> Float[Tensor, "atoms heads"]:
+        """See `Decay.rho`."""
         return q.new_ones(q.shape[:2])
 
 
@@ -56,6 +57,7 @@ class UnnormalisedDecay(Decay):
         self.a, self.b = a, b
 
     def rho(self, q: Float[Tensor, "atoms heads d_K"]) -> Float[Tensor, "atoms heads"]:
+        """See `Decay.rho`."""
         return (1 - self.b) * functional.elu(self.a * self.argument(q) / (1 - self.b)) + 1
 
     def argument(self, q: Float[Tensor, "atoms heads d_K"]) -> Float[Tensor, "atoms heads"]:
@@ -76,8 +78,8 @@ class DecayRate(UnnormalisedDecay):
     m and s are buffers, NaN until `calibrate` has been called.
     """
 
-    mean: Tensor
-    std: Tensor
+    mean: Float[Tensor, ""]
+    std: Float[Tensor, ""]
 
     def __init__(self, heads: int, head_width: int, r0: float, a: float, b: float) -> None:
         super().__init__(heads, head_width, r0, a, b)
@@ -86,6 +88,7 @@ class DecayRate(UnnormalisedDecay):
 
     @property
     def calibrated(self) -> bool:
+        """Whether m and s are known."""
         return bool(self.std.isfinite())
 
     @torch.no_grad()
@@ -102,6 +105,7 @@ class DecayRate(UnnormalisedDecay):
         self.std.copy_(values.std())
 
     def argument(self, q: Float[Tensor, "atoms heads d_K"]) -> Float[Tensor, "atoms heads"]:
+        """See `UnnormalisedDecay.argument`; normalised."""
         return (super().argument(q) - self.mean) / self.std
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from crystalformer.layers.radial_basis import GaussianBasis
@@ -22,42 +23,42 @@ TILE_OVERHEAD = 1000  # images that may be padded to save one more tile: about t
 class Tile:
     """C crystals of up to N atoms whose pairs have up to S images.
 
-    | field | shape | unit | meaning |
-    |---|---|---|---|
-    | `squared` | (C, N, 1, N, S) | Å^2 | r^2 of query, (head), key, image |
-    | `reach` | (C, N, 1, N, S) or None | Å | see `ImageList`; None where every head includes every image |
-    | `basis` | (C * N, N * S, K) or None | - | b(r) |
+    | field | unit | meaning |
+    |---|---|---|
+    | `squared` | Å^2 | r^2 of query, (head), key, image |
+    | `reach` | Å | see `ImageList`; None where every head includes every image |
+    | `basis` | - | b(r) |
     """
 
-    squared: Tensor
-    reach: Tensor | None
-    basis: Tensor | None
+    squared: Float[Tensor, "C N 1 N S"]
+    reach: Float[Tensor, "C N 1 N S"] | None
+    basis: Float[Tensor, "C*N N*S K"] | None
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """The tiles of a batch, and `slots` (atoms,): where its atoms lie among those of all tiles, padded."""
+    """The tiles of a batch, and `slots`: where its atoms lie among those of all tiles, padded."""
 
     tiles: tuple[Tile, ...]
-    slots: Tensor
+    slots: Int[Tensor, " atoms"]
 
-    def pad(self, values: Tensor) -> tuple[Tensor, ...]:
-        """Rows (atoms, ...) as one (C, N, ...) per tile, 0 where there is no atom."""
+    def pad(self, values: Shaped[Tensor, " atoms *row"]) -> tuple[Shaped[Tensor, "_ _ *row"], ...]:
+        """Rows of atoms as one (C, N, ...) per tile, 0 where there is no atom."""
         shapes = [tile.squared.shape[:2] for tile in self.tiles]
         padded = values.new_zeros(sum(c * n for c, n in shapes), *values.shape[1:])
         parts = padded.index_copy(0, self.slots, values).split([c * n for c, n in shapes])
         return tuple(part.unflatten(0, shape) for part, shape in zip(parts, shapes, strict=True))
 
-    def unpad(self, parts: Sequence[Tensor]) -> Tensor:
+    def unpad(self, parts: Sequence[Shaped[Tensor, "_ _ *row"]]) -> Shaped[Tensor, " atoms *row"]:
         """The inverse of `pad`."""
         return torch.cat([part.flatten(0, 1) for part in parts]).index_select(0, self.slots)
 
 
 def pack_tiles(
-    sizes: Tensor,
-    pair_sizes: Tensor,
-    distance: Tensor,
-    reach: Tensor | None,
+    sizes: Int[Tensor, " crystals"],
+    pair_sizes: Int[Tensor, " pairs"],
+    distance: Float[Tensor, " images"],
+    reach: Float[Tensor, " images"] | None,
     basis: GaussianBasis | None,
     far: float,
 ) -> Tiles:

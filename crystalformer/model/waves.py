@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from crystalformer.layers.segments import segment_ids, segment_offsets
@@ -44,16 +44,16 @@ class WaveTile:
 
 @dataclass(frozen=True)
 class Waves:
-    """The tiles of a batch, and `slots` (atoms,): where its atoms lie among those of all tiles, padded."""
+    """The tiles of a batch, and `slots`: where its atoms lie among those of all tiles, padded."""
 
     tiles: tuple[WaveTile, ...]
-    slots: Tensor
+    slots: Int[Tensor, " atoms"]
 
-    def pad(self, values: Tensor) -> tuple[Tensor, ...]:
-        """Rows (atoms, ...) as one (C, N, ...) per tile, 0 where there is no atom."""
+    def pad(self, values: Shaped[Tensor, " atoms *row"]) -> tuple[Shaped[Tensor, "_ _ *row"], ...]:
+        """Rows of atoms as one (C, N, ...) per tile, 0 where there is no atom."""
         return _pad(values, self.slots, [tile.phases.shape[:2] for tile in self.tiles])
 
-    def unpad(self, parts: Sequence[Tensor]) -> Tensor:
+    def unpad(self, parts: Sequence[Shaped[Tensor, "_ _ *row"]]) -> Shaped[Tensor, " atoms *row"]:
         """The inverse of `pad`."""
         return torch.cat([part.flatten(0, 1) for part in parts]).index_select(0, self.slots)
 

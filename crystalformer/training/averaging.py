@@ -50,10 +50,12 @@ class WeightAverage:
         self._steps += 1
 
     def state(self) -> dict:
+        """What `load_state` needs to go on: the averaged weights and the number of steps."""
         self._average.n_averaged.fill_(self._steps)
         return self._average.state_dict()
 
     def load_state(self, state: dict) -> None:
+        """Take over what `state` gave."""
         self._average.load_state_dict(state)
         self._steps = int(self._average.n_averaged)
 

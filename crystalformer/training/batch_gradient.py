@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from crystalformer.data.batch import CrystalBatch
@@ -27,7 +28,7 @@ class BatchGradient:
     Args:
         model: on its device.
         make_batch: store rows -> batch.
-        sizes: (crystals of the store,) atoms per cell.
+        sizes: atoms per cell of the crystals of the store.
         loss: mean over the crystals it is given.
         device: of the model.
         micro_batch: crystals of one pass at most; "auto": all, and half as many whenever memory is short.
@@ -41,7 +42,7 @@ class BatchGradient:
         self,
         model: nn.Module,
         make_batch: Callable[[np.ndarray], CrystalBatch],
-        sizes: np.ndarray,
+        sizes: Int[np.ndarray, " crystals"],
         loss: Callable[[Tensor, Tensor], Tensor],
         device: str,
         micro_batch: int | Literal["auto"] | None = None,
@@ -52,7 +53,7 @@ class BatchGradient:
         self.shrinks = micro_batch == "auto"
         self.most = micro_batch if isinstance(micro_batch, int) else None
 
-    def __call__(self, rows: np.ndarray) -> tuple[float, float]:
+    def __call__(self, rows: Int[np.ndarray, " batch"]) -> tuple[float, float]:
         """Mean loss and mean absolute error over these store rows, in scaled units.
 
         Raises:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float64, Int
 from torch import Tensor, nn
 
 from crystalformer.data.batch import CrystalBatch
@@ -29,7 +30,10 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def resident(
-    make_batch: Callable[[np.ndarray], CrystalBatch], model: nn.Module, rows: np.ndarray, device: torch.device
+    make_batch: Callable[[np.ndarray], CrystalBatch],
+    model: nn.Module,
+    rows: Int[np.ndarray, " crystals"],
+    device: torch.device,
 ) -> DeviceBatches | None:
     """The crystals with these store rows, checked and on the device.
 
@@ -64,7 +68,7 @@ class DeviceSteps:
         self,
         model: nn.Module,
         batches: DeviceBatches,
-        train: np.ndarray,
+        train: Int[np.ndarray, " crystals"],
         optimizer: torch.optim.Optimizer,
         config: TrainConfig,
         loss: Loss,
@@ -88,11 +92,16 @@ class DeviceSteps:
         self._captures = device.type == "cuda"
         self._stream = torch.cuda.Stream(device) if self._captures else None
 
-    def run(self, order: Sequence[np.ndarray], rates: Sequence[float], after: Callable[[], None]) -> Tensor:
+    def run(
+        self,
+        order: Sequence[Int[np.ndarray, " batch"]],
+        rates: Sequence[float],
+        after: Callable[[], None],
+    ) -> Float64[Tensor, "3"]:
         """One epoch of steps with these store rows and learning rates; `after` is called after each.
 
         Returns:
-            (3,) float64 on the device: sums over the steps of mean absolute error, of gradient norm before
+            On the device: sums over the steps of mean absolute error, of gradient norm before
             clipping, and of loss; the first and the last in scaled units.
         """
         places = self.batches.upload(np.stack(order))

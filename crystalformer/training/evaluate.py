@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import nn
 
 from crystalformer.data.batch import CrystalBatch
@@ -13,11 +14,11 @@ from crystalformer.data.targets import TargetScaler
 def predict(
     model: nn.Module,
     make_batch: Callable[[np.ndarray], CrystalBatch],
-    batches: Sequence[np.ndarray],
+    batches: Sequence[Int[np.ndarray, " _"]],
     scaler: TargetScaler,
     device: torch.device | str = "cpu",
-) -> tuple[np.ndarray, np.ndarray]:
-    """Store rows (crystals,) and predictions (crystals, targets) in physical units.
+) -> tuple[Int[np.ndarray, " crystals"], Float[np.ndarray, "crystals targets"]]:
+    """Store rows and predictions in physical units.
 
     The rows come in the order of `batches`; the model is left in the mode it was in.
     """

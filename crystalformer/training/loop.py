@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from jaxtyping import Float, Int
+from torch import nn
 from torch.nn import functional as F
 
 from crystalformer.data.batch import CrystalBatch
@@ -21,17 +22,13 @@ from crystalformer.metrics import mae
 from crystalformer.training.averaging import WeightAverage
 from crystalformer.training.batch_gradient import BatchGradient, clipped_norm
 from crystalformer.training.config import TrainConfig
-from crystalformer.training.device_steps import DeviceSteps, resident
+from crystalformer.training.device_steps import DeviceSteps, Loss, resident
 from crystalformer.training.evaluate import predict
 from crystalformer.training.memory import give_back
 from crystalformer.training.optimizers import build_optimizer, learning_rate, momentum, set_step
 from crystalformer.training.ranks import Ranks
 
-_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "l1": F.l1_loss,
-    "mse": F.mse_loss,
-    "smooth_l1": F.smooth_l1_loss,
-}
+_LOSSES: dict[str, Loss] = {"l1": F.l1_loss, "mse": F.mse_loss, "smooth_l1": F.smooth_l1_loss}
 
 
 def _nothing() -> None:
@@ -62,10 +59,10 @@ class TrainingData:
     """Where batches come from: `make_batch(rows)`, the rows of each part, their targets and sizes."""
 
     make_batch: Callable[[np.ndarray], CrystalBatch]
-    train: np.ndarray  # (train crystals,) store rows
-    val: np.ndarray  # (validation crystals,) store rows
-    values: np.ndarray  # (crystals of the store,) target in its unit
-    sizes: np.ndarray  # (crystals of the store,) atoms per cell
+    train: Int[np.ndarray, " train"]  # store rows
+    val: Int[np.ndarray, " val"]  # store rows
+    values: Float[np.ndarray, " crystals"]  # of the store: the target in its unit
+    sizes: Int[np.ndarray, " crystals"]  # of the store: atoms per cell
     scaler: TargetScaler
 
 
@@ -115,6 +112,7 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
+        """Whether the last epoch is done."""
         return self.epoch >= self._until
 
     def follow(self, changes: Mapping[int, TrainConfig], until: int | None = None) -> None:
@@ -182,7 +180,7 @@ class Trainer:
         )
         return self.last_record
 
-    def try_batches(self, batches: list[np.ndarray]) -> None:
+    def try_batches(self, batches: list[Int[np.ndarray, " _"]]) -> None:
         """Take a step with each of these batches, as an epoch would, for measurements.
 
         On a device that captures steps the batches must have as many crystals as those of training.

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -102,9 +103,9 @@ class Ranks:
         return head[2], head[3]
 
     def add_up_rows(
-        self, own: Sequence[int], values: np.ndarray, shape: tuple[int, ...], told: Told
-    ) -> np.ndarray:
-        """(rows, targets) float64 of which each process has the rows `own`."""
+        self, own: Sequence[int], values: Float[np.ndarray, "own targets"], shape: tuple[int, ...], told: Told
+    ) -> Float64[np.ndarray, "rows targets"]:
+        """A table of this shape, of which each process has the rows `own`."""
         table = torch.zeros(shape, dtype=torch.float64)
         if told.failure is None and len(own):
             table[torch.as_tensor(own)] = torch.from_numpy(values)

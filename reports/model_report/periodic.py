@@ -38,7 +38,7 @@ def periodic_table(
 ) -> PeriodicTable | None:
     """The table of one model; None where the crystals are not described.
 
-    Colours are logarithmic in the error, between the elements with at least `FEW` crystals where there are two.
+    Colours are logarithmic in the error, between elements with at least `FEW` crystals where there are two.
     """
     mine = {each.group.name: each for each in found if each.model is model and each.group.grouping == ELEMENT}
     if not mine:

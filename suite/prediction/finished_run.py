@@ -30,6 +30,7 @@ class Final:
 
     @property
     def val_mae(self) -> float:
+        """Mean absolute error on validation, in the target's unit."""
         return self.record["metrics"]["val"]["mae"]
 
 

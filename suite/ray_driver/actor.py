@@ -53,16 +53,19 @@ class TrialActor(tune.Trainable):
     _run: TrialRun | None
 
     def setup(self, config: dict[str, Any]) -> None:
+        """See Ray's `Trainable.setup`."""
         keep_freed_memory()
         torch.set_num_threads(max(1, int(config["cpu"]) // config["processes"]))
         self._take(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """See Ray's `Trainable.reset_config`."""
         self._end()
         self._take(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
+        """See Ray's `Trainable.step`."""
         try:
             if self._run is None:
                 self._run = TrialRun(self._task, self._place)
@@ -86,6 +89,7 @@ class TrialActor(tune.Trainable):
         return result
 
     def cleanup(self) -> None:
+        """See Ray's `Trainable.cleanup`."""
         self._end()
 
     def _take(self, config: dict[str, Any]) -> None:

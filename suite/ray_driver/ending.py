@@ -31,6 +31,7 @@ class Ending(tune.Callback):
         self._lifeline = lifeline
 
     def on_step_end(self, iteration: int, trials: list, **info: Any) -> None:
+        """See Ray's `Callback.on_step_end`."""
         searcher = self._searcher
         if searcher.broken is not None:
             raise searcher.broken

@@ -34,6 +34,7 @@ class PerModelStopping(FIFOScheduler):
             self._replay()
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """See Ray's `TrialScheduler.on_trial_add`."""
         assignment, task = self._searcher.running[trial.trial_id]
         if halving := self._halving.get(assignment.model):
             halving.add(assignment.number)
@@ -44,6 +45,7 @@ class PerModelStopping(FIFOScheduler):
                     halving.stop(assignment.number, epoch, error)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """See Ray's `TrialScheduler.on_trial_result`."""
         assignment, task = self._searcher.running[trial.trial_id]
         if "broken" in result:
             return TrialScheduler.STOP
@@ -62,6 +64,7 @@ class PerModelStopping(FIFOScheduler):
         return TrialScheduler.STOP
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        """See Ray's `TrialScheduler.on_trial_complete`."""
         running = self._searcher.running.get(trial.trial_id)
         if running and (halving := self._halving.get(running[0].model)) and "failed" not in result:
             halving.end(running[0].number, result["epoch"], result["val_mae"])

@@ -58,6 +58,7 @@ class LedgerSearcher(Searcher):
         self._interrupted = interrupted
 
     def suggest(self, trial_id: str) -> Any:
+        """See Ray's `Searcher.suggest`."""
         with self._noting_faults():
             return self._start(trial_id)
 
@@ -81,6 +82,7 @@ class LedgerSearcher(Searcher):
         return trial_config(asdict(task), self.ledger.space, gpus, self._losses.passes(assignment.number))
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """See Ray's `Searcher.on_trial_result`."""
         assignment, task = self.running[trial_id]
         with self._noting_faults():
             self.ledger.report(assignment.number, result["epoch"], result["val_mae"], result["trained_s"])
@@ -90,6 +92,7 @@ class LedgerSearcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
+        """See Ray's `Searcher.on_trial_complete`."""
         with self._noting_faults():
             self._end(trial_id, result or {}, error)
 
@@ -157,6 +160,7 @@ class LedgerSearcher(Searcher):
         self._watcher.ended(task.run_id, state, ended, result.get("val_mae"))
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict, **spec: Any) -> bool:
+        """See Ray's `Searcher.set_search_properties`."""
         return True  # the ledger knows what is minimised
 
     def save(self, checkpoint_path: str) -> None:

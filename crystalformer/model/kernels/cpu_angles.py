@@ -60,6 +60,7 @@ class AverageAngles(torch.autograd.Function):
     def forward(
         ctx: Any, log_weights: Tensor, frames: Tensor, counts: Tensor, unit: Tensor, size: int, width: float
     ) -> Tensor:
+        """A, (atoms, heads, 3, D)."""
         averages = log_weights.new_empty(*frames.shape[:2], 3, size)
         scales = (size - 1) / 2, -0.5 / width**2, 1 / width**2, math.exp(-1 / width**2)
         shared = (
@@ -76,6 +77,7 @@ class AverageAngles(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradient of log p."""
         shared = ctx.saved_tensors
         slopes = torch.empty_like(shared[-1])
         _run(_slopes, ctx.numbers, (*shared, gradient.contiguous(), slopes))

@@ -69,16 +69,19 @@ _binary(operator.truediv, "fdiv")
 
 
 def is_real_array(array: Any) -> bool:
+    """Whether a type of Numba is that of an array of real numbers that lie side by side."""
     return isinstance(array, types.Array) and isinstance(array.dtype, types.Float) and array.layout == "C"
 
 
 def item_bytes(array: Any) -> int:
+    """Bytes of one number of an array of this type."""
     return int(array.dtype.bitwidth) // 8
 
 
 def vector_pointer(
     context: Any, builder: Any, array_type: Any, array: Any, index: Any, lanes: int
 ) -> tuple[Any, Any]:
+    """A pointer to the vector that begins at `index` of an array, and the type of the vector."""
     data = context.make_array(array_type)(context, builder, array).data
     vector = context.get_value_type(Vector(array_type.dtype, lanes))
     return builder.bitcast(builder.gep(data, [index]), vector.as_pointer()), vector
@@ -131,6 +134,7 @@ def constant(vector: ir.VectorType, value: float | int | list) -> ir.Constant:
 
 
 def call(builder: Any, name: str, *args: Any) -> Any:
+    """The result of LLVM's intrinsic function `name` of vectors of one type."""
     kind = args[0].type
     width = {ir.FloatType(): "f32", ir.DoubleType(): "f64"}[kind.element]
     function_type = ir.FunctionType(kind, [arg.type for arg in args])
@@ -141,10 +145,12 @@ def call(builder: Any, name: str, *args: Any) -> Any:
 
 
 def shuffle(builder: Any, x: Any, y: Any, lanes: list[int]) -> Any:
+    """A vector of these lanes of x and y, those of y counted on from those of x."""
     return builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes))
 
 
 def filled(builder: Any, vector: ir.VectorType, number: Any) -> Any:
+    """A vector that has the number in all lanes."""
     empty = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(empty, number, ir.IntType(32)(0))
     return shuffle(builder, first, empty, [0] * vector.count)
