@@ -165,7 +165,9 @@ def _search(folder: RunFolder, out: Path, hosts: tuple[str, ...]) -> dict[str, A
     """The record of the search. Where a path in its space is cut, the digest is that of what is left."""
     record = anonymous(folder.search, hosts)
     if record.get("command"):
-        record["command"] = repeatable(str(folder.search["command"]), f"{out.as_posix()}/space.yaml")
+        place = out.absolute()
+        place = place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else out
+        record["command"] = repeatable(str(folder.search["command"]), f"{place.as_posix()}/space.yaml")
         record["command"] = anonymous(record["command"], hosts)
     space = folder.search.get("space")
     if space is not None and record["space"] != space:

@@ -197,8 +197,8 @@ def test_places_and_names_of_the_machine_are_gone(place: Path, monkeypatch: pyte
     trials = pd.read_parquet(run / "trials.parquet")
     trials["ended"] = "lost node-17: /scratch/me/core"
     trials.to_parquet(run / "trials.parquet", index=False)
-    assert main(["run", "--out", "results/x"]) == 0
     out = place / "results" / "x"
+    assert main(["run", "--out", str(out)]) == 0
     record = json.loads((out / "search.json").read_text())
     assert record["command"] == "python -m suite.search --space results/x/space.yaml --trials 4"
     assert record["failures"][0]["reason"] == "host (host): cannot read x.npy"
