@@ -41,7 +41,7 @@ test-wheel: $(VENV)/.installed-dev
 	$(WHEEL)/venv/bin/python -m pip check
 	cd $(WHEEL)/elsewhere && ../venv/bin/crystalformer-suite predict --list
 	cd $(WHEEL)/elsewhere && ../venv/bin/crystalformer-suite search --space search_spaces/quickstart.yaml --trials 2 \
-	  --set budget.epochs=3 --set data.subset=64 --set 'final.seeds=[0]'
+	  --set budget.epochs=6 --set data.subset=64 --set 'final.seeds=[0]'
 	cd $(WHEEL)/elsewhere && ../venv/bin/crystalformer-suite trace runs/quickstart --all
 
 docs: $(VENV)/.installed-dev

@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# Read when Ray is imported: no duplicate loggers, no signal handler of its own, no display but ours.
-# The last one: workers without a GPU keep the accelerator's environment variables as they are.
+# Read when Ray is imported: no duplicate loggers, no signal handler of its own, no display but ours; workers
+# without a GPU keep the accelerator's environment variables as they are; and a final run for which a node's
+# memory does not suffice is not tried for ever.
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("RAY_task_oom_retries", "10")
 
 import ray
 from ray import tune
@@ -27,7 +29,7 @@ from suite.ray_driver.actor import TrialActor, bundle
 from suite.ray_driver.ending import Ending
 from suite.ray_driver.fractions import Fractions
 from suite.ray_driver.lifeline import Lifeline
-from suite.ray_driver.own_session import in_a_session_of_its_own
+from suite.ray_driver.ray_itself import adapt, in_a_session_of_its_own
 from suite.ray_driver.scheduler import PerModelStopping
 from suite.ray_driver.searcher import LedgerSearcher
 from suite.ray_driver.storage_probe import unshared_folder
@@ -50,6 +52,7 @@ def session(space: SearchSpace, address: str | None, folders: Sequence[Path] = (
         ClusterError: no cluster at the address, less CPU or GPU than one trial asks for, or a node that does
             not see one of the `folders`.
     """
+    adapt()
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address := address or os.environ.get("RAY_ADDRESS"):

@@ -18,6 +18,7 @@ from suite.ledger import MOST_LOSSES
 from suite.progress import Watcher
 from suite.ray_driver.fractions import Fractions
 from suite.ray_driver.lifeline import Lifeline
+from suite.ray_driver.losses import out_of_memory
 from suite.ray_driver.share import claim
 from suite.run_folder import FolderHeld
 from suite.space.resources_block import ResourcesSpec
@@ -97,5 +98,6 @@ def _outcome(reference: ray.ObjectRef) -> tuple[str | None, bool]:
             raise SearchBroken(fault) from error
         return f"{type(error.cause).__name__}: {error.cause}", False
     except ray.exceptions.RayError as error:
-        return str(error).strip().splitlines()[0], True
+        said = str(error).strip()
+        return out_of_memory(said) or said.splitlines()[0], True
     return None, False

@@ -66,6 +66,8 @@ class LedgerSearcher(Searcher):
         # While nothing runs Tune asks again and again, for ten minutes, and calls nobody else.
         if self._interrupted():
             return None if self.running else Searcher.FINISHED
+        if self._losses.pausing:
+            return None
         if self._next is None:
             assignment = self.ledger.next()
             if assignment is None:  # while others run, Tune is to ask again: one may lose its worker
@@ -84,6 +86,7 @@ class LedgerSearcher(Searcher):
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """See Ray's `Searcher.on_trial_result`."""
         assignment, task = self.running[trial_id]
+        self._losses.calm()
         with self._noting_faults():
             self.ledger.report(assignment.number, result["epoch"], result["val_mae"], result["trained_s"])
             self._watcher.epoch(task.run_id, result["epoch"], result["val_mae"], result["crystals_per_s"])
