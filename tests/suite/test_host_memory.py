@@ -75,7 +75,7 @@ def test_a_configuration_that_takes_all_the_memory_is_one_more_failed_trial(tmp_
 @LARGE
 def test_a_search_waits_while_others_need_the_memory(tmp_path: Path) -> None:
     trial = tmp_path / "runs/small/trials/t0000"
-    with search_with_room(tmp_path, 5 * GB, budget={"trials": 1, "epochs": 1000}) as (search, log):
+    with search_with_room(tmp_path, 5 * GB, budget={"trials": 1, "epochs": 500}) as (search, log):
         wait_until((trial / "checkpoint.safetensors").exists, search, log)
         taken = np.ones(5 * GB, np.uint8)
         wait_until(
@@ -83,7 +83,7 @@ def test_a_search_waits_while_others_need_the_memory(tmp_path: Path) -> None:
         )
         del taken
         assert search.wait(300) == 0, log.read_text()
-    assert pd.read_csv(trial / "curve.csv")["epoch"].tolist() == list(range(1, 1001))
+    assert pd.read_csv(trial / "curve.csv")["epoch"].tolist() == list(range(1, 501))
 
 
 def test_tune_takes_the_end_for_memory_for_a_loss() -> None:
