@@ -1,7 +1,7 @@
-"""The pictures of the README: `python -m benchmarks.screenshots RUN [--out docs/images]`.
+"""The pictures of the README: `python -m benchmarks.screenshots RUN [--ablation RUN] [--out docs/images]`.
 
-Headless Chromium looks at the report of a finished run and at its TensorBoard. The pictures are PNG files of
-128 colours, which keeps them small. Needs `chromium`.
+Headless Chromium looks at the report and the TensorBoard of a finished run, and at the page of an ablation.
+The pictures are PNG files of 128 colours, which keeps them small. Needs `chromium`.
 """
 
 import argparse
@@ -36,6 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.screenshots", description=__doc__)
     parser.add_argument("run", type=Path, help="a finished run, such as runs/quickstart")
+    parser.add_argument("--ablation", type=Path, help="likewise, such as runs/ablation_quickstart")
     parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder of the pictures")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -46,8 +47,16 @@ def main(arguments: list[str] | None = None) -> None:
             f"{address}/?darkMode=false&tagFilter=val_mae&smoothing=0#timeseries",
             options.out / "tensorboard.png",
         )
+    if options.ablation is not None:
+        take(ablation_page(options.ablation).as_uri(), options.out / "ablation.png")
     for path in sorted(options.out.glob("*.png")):
         print(f"{path}: {path.stat().st_size:,} bytes")
+
+
+def ablation_page(run: Path) -> Path:
+    """The page of an ablation, built anew where the command puts it."""
+    subprocess.run([sys.executable, "-m", "reports", str(run), "--ablation"], check=True, capture_output=True)
+    return (run / "ablation_report" / "index.html").resolve()
 
 
 def take(address: str, path: Path) -> None:
