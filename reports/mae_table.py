@@ -26,7 +26,7 @@ CSV_COLUMNS = [
     "experiment",
 ]  # fmt: skip
 # What printed tables need beside that. `candidate` names a row: the model's label, and the search where
-# there are several.
+# several have it.
 PRINT_COLUMNS = [
     "candidate",
     "recipe",
@@ -86,9 +86,10 @@ def build(results: Results, published: pd.DataFrame) -> MaeTable:
 
     mae is the mean over the seeds of each seed's MAE, sd their sample standard deviation (NaN for one
     seed). Rows are the configuration that validation chose (rank 1); other retrained configurations stay in
-    `results.runs`.
+    `results.runs`. A floor that several experiments have fitted to the same crystals has one row. Where
+    several have a model, their names tell its rows apart.
     """
-    chosen = results.runs[results.runs["rank"] == 1]
+    chosen = _chosen(results.runs)
     key = ["experiment", "dataset", "target", "model", "split"]
     rows = [_measured_row(results, runs) for _, runs in chosen.groupby(key, sort=False)]
     comparisons: dict[tuple[Task, str], Comparison | None] = {}
@@ -124,6 +125,15 @@ def build(results: Results, published: pd.DataFrame) -> MaeTable:
     return MaeTable(whole, comparisons, over_floors)
 
 
+def _chosen(runs: pd.DataFrame) -> pd.DataFrame:
+    """The final runs of the table, with `named`: whether the name of the experiment is needed."""
+    first = runs[runs["rank"] == 1]
+    same_floor = first["floor"] & first.duplicated(["dataset", "target", "run_id", "split", "mae"])
+    chosen = first[~same_floor]
+    experiments = chosen.groupby(["dataset", "target", "model"])["experiment"].transform("nunique")
+    return chosen.assign(named=experiments > 1)
+
+
 def _measured_row(results: Results, runs: pd.DataFrame) -> dict[str, object]:
     first = runs.iloc[0]
     name = first["experiment"]
@@ -157,7 +167,7 @@ def _measured_row(results: Results, runs: pd.DataFrame) -> dict[str, object]:
         "kind": "floor" if first["floor"] else "measured",
         "source": None,
         "experiment": name,
-        "candidate": _candidate(first, several=len(results.folders) > 1),
+        "candidate": _candidate(first),
         "recipe": first["recipe"],
         "variant": None,
         "n_expected": max(len(_seeds(folder, first)), len(runs)),
@@ -185,9 +195,9 @@ def _mad(results: Results, run: pd.Series) -> float:
     return mad(table.loc[mine & (table["split"] == run["split"]), "y_true"])
 
 
-def _candidate(run: pd.Series, several: bool) -> str:
+def _candidate(run: pd.Series) -> str:
     label = f"{run['label']} (floor)" if run["floor"] else str(run["label"])
-    return f"{label} ({run['experiment']})" if several else label
+    return f"{label} ({run['experiment']})" if run["named"] else label
 
 
 def _seeds(folder: RunFolder, run: pd.Series) -> tuple[int, ...]:

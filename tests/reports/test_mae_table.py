@@ -167,14 +167,18 @@ def test_several_targets_give_a_table_each(tmp_path: Path) -> None:
     assert set(table.published["target"]) == set(targets)
 
 
-def test_several_runs_give_rows_of_all_and_say_whose(tmp_path: Path) -> None:
-    first = RunFolderMaker(name="first").write(tmp_path / "first")
-    second = RunFolderMaker(name="second", errors={"cgcnn": 0.08, "schnet": 0.1}).write(tmp_path / "second")
-    rows = table_of(first, second).frame.query("kind == 'measured' and split == 'test'")
-    assert set(rows["candidate"]) == {
-        "Crystalformer (first)", "CGCNN (first)", "CGCNN (second)", "SchNet (second)",
-    }  # fmt: skip
+def test_several_runs_give_rows_of_all_and_say_whose_where_they_share_a_model(tmp_path: Path) -> None:
+    first = RunFolderMaker(name="first", floors={"mean": 0.9, "forest": 0.5}).write(tmp_path / "first")
+    errors, floors = {"cgcnn": 0.08, "schnet": 0.1}, {"mean": 0.9, "forest": 0.4}
+    second = RunFolderMaker(name="second", errors=errors, floors=floors).write(tmp_path / "second")
+    frame = table_of(first, second).frame
+    rows = frame.query("kind == 'measured' and split == 'test'")
+    assert set(rows["candidate"]) == {"Crystalformer", "CGCNN (first)", "CGCNN (second)", "SchNet"}
     assert list(rows["mae"]) == sorted(rows["mae"])
+    floors_of_both = frame.query("kind == 'floor' and split == 'test'")["candidate"]
+    assert sorted(floors_of_both) == [
+        "Random forest (floor) (first)", "Random forest (floor) (second)", "Training mean (floor)",
+    ]  # fmt: skip
 
 
 def test_only_the_configuration_that_validation_chose_is_in_the_table(tmp_path: Path) -> None:
@@ -262,7 +266,7 @@ def test_unequal_budgets_are_said(tmp_path: Path) -> None:
     ]
     text, _, csv_ = texts_of(*runs)
     assert "Budgets differ." in text
-    assert "CGCNN (cgcnn) 4 × 6, ALIGNN (alignn) 4 × 2" in text
+    assert "CGCNN 4 × 6, ALIGNN 4 × 2" in text
     rows = list(csv.DictReader(io.StringIO(csv_)))
     assert {(row["model"], row["trials"], row["epochs"]) for row in rows if row["kind"] == "measured"} == {
         ("cgcnn", "4", "6"), ("alignn", "4", "2"),
