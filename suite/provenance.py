@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+# What computes: a table of one's own in the clone changes no number, and a search space is recorded in full.
+_CODE = ("baselines", "crystalformer", "reports", "suite", "pyproject.toml", "constraints.txt")
 _PACKAGES = ("crystalformer-suite", "torch", "numpy", "ray", "optuna", "pymatgen", "pandas", "scikit-learn")
 
 
 def provenance() -> dict:
-    """Commit and whether files differ from it, versions of what computes, and the machine."""
+    """Commit and whether the code differs from it, versions of what computes, and the machine."""
     commit, dirty = _commit()
     return {
         "commit": commit,
@@ -39,7 +41,7 @@ def _commit() -> tuple[str | None, bool | None]:
         return None, None
     try:
         commit = _git(folder, "rev-parse", "HEAD")
-        return commit, bool(_git(folder, "status", "--porcelain"))
+        return commit, bool(_git(folder, "status", "--porcelain", "--", *_CODE))
     except (OSError, subprocess.SubprocessError):
         return None, None
 
