@@ -47,8 +47,10 @@ test-wheel: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
+# A long storm over a search, a node whose link is cut, and others that take gigabytes of its memory.
 chaos: $(VENV)/.installed-dev
-	CHAOS=long $(BIN)/python -m pytest -s tests/chaos
+	CHAOS=long $(BIN)/python -m pytest -s -k "storm or cut_link or the_memory" tests/chaos \
+	  tests/suite/test_cluster_search.py tests/suite/test_host_memory.py
 
 # Damaged data files, ten thousand of them; `make test` reads some.
 fuzz: $(VENV)/.installed-dev
