@@ -29,6 +29,7 @@ from suite.study import TrialStudy
 from suite.trial_record import IMPORTED_FROM, Curve, State, TrialRecord
 from suite.trial_table import trial_row
 from suite.turns import Turn, Turns
+from suite.without_progress import WithoutProgress
 
 # Workers that one trial may lose before it gets any further. One that kills its worker itself, by a crash,
 # ends after that; one that runs for weeks on machines that come and go does not.
@@ -68,7 +69,7 @@ class TrialLedger:
         if self._study.attributes.get("facts") != self.facts:
             self._study.set_attribute("facts", self.facts)
             self._study.name_values(_value_names(space.objective, self.facts.get("unit")))
-        self._losses: dict[int, tuple[int, int]] = {}  # number -> how many, and epochs known at the last one
+        self._losses = WithoutProgress()
         self._unfinished = [trial.assignment for trial in self.trials() if trial.state == "running"]
         for assignment in self._unfinished:
             self.trials()[assignment.number].curve = curve_of(assignment.trial_id)
@@ -158,9 +159,7 @@ class TrialLedger:
     def take_back(self, assignment: Assignment) -> bool:
         """Hand a trial out again that Tune gave up with its worker; False where it has lost too many."""
         number = assignment.number
-        epochs, (losses, before) = self.trials()[number].epochs, self._losses.get(number, (0, 0))
-        self._losses[number] = (losses + 1 if epochs == before else 1, epochs)
-        if self._losses[number][0] > MOST_LOSSES:
+        if self._losses.count(number, self.trials()[number].epochs) > MOST_LOSSES:
             return False
         self.put_back(assignment)
         return True

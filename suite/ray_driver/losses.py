@@ -16,6 +16,7 @@ from time import monotonic
 from suite.ledger import Assignment, TrialLedger
 from suite.run_folder import FolderHeld
 from suite.trial_task import TrialTask
+from suite.without_progress import WithoutProgress
 
 _OF_THE_MONITOR = "running low on memory"  # in Ray's own message
 _MOST_MEMORY_LOSSES = 2
@@ -32,7 +33,7 @@ class Losses:
 
     def __init__(self, ledger: TrialLedger) -> None:
         self._ledger = ledger
-        self._for_memory: dict[int, tuple[int, int]] = {}  # since the last new epoch, and which that was
+        self._for_memory = WithoutProgress()
         self._passes: dict[int, int] = {}
         self._pauses, self._until = 0, 0.0
 
@@ -73,9 +74,8 @@ class Losses:
         """Whether no smaller pass is left to try, and too many were lost since the last new epoch."""
         if self._halve(number, task):
             return False
-        epochs, (losses, before) = self._ledger.trials()[number].epochs, self._for_memory.get(number, (0, 0))
-        self._for_memory[number] = (losses + 1 if epochs == before else 1, epochs)
-        return self._for_memory[number][0] >= _MOST_MEMORY_LOSSES
+        epochs = self._ledger.trials()[number].epochs
+        return self._for_memory.count(number, epochs) >= _MOST_MEMORY_LOSSES
 
     def _halve(self, number: int, task: TrialTask) -> bool:
         if task.train_config.get("micro_batch") != "auto":
