@@ -21,7 +21,8 @@ from jaxtyping import Float, Int, UInt
 from crystalformer.data.array_cache import cores, open_arrays, with_progress
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.array_writers import ArrayWriter
-from crystalformer.data.radius_images import RadiusImages, radius_images
+from crystalformer.data.image_search import FoundImages
+from crystalformer.data.radius_images import radius_images
 
 RULE = "images within a radius, version 1"  # to be raised when the same radius gives other lists
 CHUNK = 128  # crystals per task
@@ -67,10 +68,10 @@ def _build(writer: ArrayWriter, store: ArrayStore, radius: float, workers: int |
     writer.save("offsets", np.cumsum(offsets, dtype="<i8"))
 
 
-def _images(store: ArrayStore, radius: float, workers: int) -> Iterator[RadiusImages]:
+def _images(store: ArrayStore, radius: float, workers: int) -> Iterator[FoundImages]:
     """The images of `CHUNK` crystals after the other, in the order of the store."""
 
-    def images_of(first: int) -> RadiusImages:
+    def images_of(first: int) -> FoundImages:
         rows = slice(first, min(first + CHUNK, len(store)))
         sizes, lattices = store.sizes[rows], np.asarray(store.lattices[rows])
         atoms = slice(store.offsets[first], store.offsets[rows.stop])

@@ -34,20 +34,14 @@ class Geometry:
         Raises:
             ValueError: its radius is not that of the configuration, or a cell is too small to be listed.
         """
-        batch, config = self._batch, self._config
-        arrays, names = (batch.positions, batch.lattices, batch.sizes), _Names(batch)
-        if (radius := config.images_radius) is None:
-            return list_images(
-                *arrays, config.lattice_range, config.sigma_max, self._basis, config.minimum_box, names
-            )
-        # frames ask for the cells of the images, which the stored lists leave out
-        if not isinstance(batch, ImageBatch) or config.frames != "none":
-            return list_images_within(*arrays, radius, config.sigma_max, self._basis, names)
+        batch, radius = self._batch, self._config.images_radius
+        if radius is None or not isinstance(batch, ImageBatch) or self._directed:
+            return self._listed(radius)
         if not math.isclose(batch.image_radius, radius, rel_tol=1e-9):
             raise ValueError(
                 f"image_radius: expected images within {radius:g} Å, the radius of the model (lattice_range="
-                f"{config.lattice_range!r}), got a batch with those within {batch.image_radius:g} Å; cut the "
-                f"batches by ImageBatches with radius={radius!r}"
+                f"{self._config.lattice_range!r}), got a batch with those within {batch.image_radius:g} Å; "
+                f"cut the batches by ImageBatches with radius={radius!r}"
             )
         return ImageList(
             sizes=batch.sizes,
@@ -56,10 +50,26 @@ class Geometry:
             cell=None,
             distance=batch.image_distances,
             reach=None,
-            sigma_max=config.sigma_max,
+            sigma_max=self._config.sigma_max,
             basis=self._basis,
             keyed=batch.images_by_key,
         )
+
+    @property
+    def _directed(self) -> bool:
+        """Whether frames ask for the cells of the images, which the lists of an `ImageBatch` leave out."""
+        return self._config.frames != "none"
+
+    def _listed(self, radius: float | None) -> ImageList:
+        """The images within the radius, or within the box of the configuration."""
+        batch, config, names = self._batch, self._config, _Names(self._batch)
+        arrays = (batch.positions, batch.lattices, batch.sizes)
+        if radius is None:
+            box = config.minimum_box
+            return list_images(
+                *arrays, config.lattice_range, config.sigma_max, self._basis, box, names, self._directed
+            )
+        return list_images_within(*arrays, radius, config.sigma_max, self._basis, names, self._directed)
 
     @cached_property
     def directions(self) -> Directions:

@@ -26,10 +26,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from crystalformer.data.box_images import box_images
+from crystalformer.data.image_search import FoundImages
 from crystalformer.data.images_by_key import ImagesByKey, sort_by_key
 from crystalformer.data.radius_images import radius_images
 from crystalformer.layers.radial_basis import GaussianBasis
@@ -41,7 +44,6 @@ CUTOFF_SIGMAS = 3.5
 CUTOFF_MARGIN = 0.01  # Å
 MINIMUM_BOX = 2  # of the adaptive rule, as published
 MAX_CELLS = 2_000_000  # cells of one box; more come from a lattice that is flat or in the wrong unit
-CHUNK = 2**22  # distances computed at a time, which bounds the memory of large cells
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class ImageList:
     | `sizes` | (crystals,) int64 | - | atoms per crystal |
     | `offsets` | (atoms + 1,) int64 | - | the images of atom i are rows offsets[i] to offsets[i+1] |
     | `key` | (images,) int64 | - | atom j in the batch |
-    | `cell` | (images, 3) int64 or None | - | n; None where lists were made beforehand |
+    | `cell` | (images, 3) int64 or None | - | n; None where nothing asks for it |
     | `distance` | (images,) | Å | r = abs(p_j(n) - p_i) |
     | `reach` | (images,) or None | Å | cutoff above which a head includes the image; None: always |
 
@@ -112,6 +114,7 @@ def list_images(
     basis: GaussianBasis | None = None,
     minimum_box: int = MINIMUM_BOX,
     names: Any = None,
+    cells: bool = True,
 ) -> ImageList:
     """Lists the images of a batch for a range rule.
 
@@ -126,36 +129,34 @@ def list_images(
         basis: radial basis of the value encoding.
         minimum_box: smallest R_d of "adaptive".
         names: of the crystals, for messages; by default their numbers.
+        cells: whether the list says in which cells the images lie.
 
     Raises:
         ValueError: a lattice has no volume, or one so small that its box has too many cells.
     """
-    names = range(len(sizes)) if names is None else names
-    planes = _planes_per_angstrom(lattices.detach(), names)
-    query_keys, cells, reaches = [], [], []
-    first_atom = 0
-    for crystal, size in enumerate(sizes.tolist()):
-        box = _box(planes[crystal], lattice_range, sigma_max, minimum_box, names[crystal])
-        atoms = slice(first_atom, first_atom + size)
+    batch = _Arrays(positions, lattices, sizes, cells)
+    planes = _planes_per_angstrom(batch.lattices, range(len(sizes)) if names is None else names)
+    adaptive = lattice_range == "adaptive"
+    if adaptive:
+        cutoff = CUTOFF_SIGMAS * sigma_max + CUTOFF_MARGIN
+        ranges = np.maximum(minimum_box, np.ceil(cutoff * planes))
+    else:
+        ranges = np.full(planes.shape, float(lattice_range))
+    _check_counts(ranges, planes, range(len(sizes)) if names is None else names)
+    images = box_images(
+        batch.positions,
+        batch.lattices,
+        batch.sizes,
+        ranges.astype(np.int64),
         # the smallest box of any head: its nearest image is summed by every head that sums the pair at all
-        inner = (box.abs() <= max(1, minimum_box)).all(1)
-        listed = _listed(positions.detach()[atoms], lattices.detach()[crystal], box, inner, sigma_max)
-        query_keys.append(listed[:, :2] + first_atom)
-        cells.append(box[listed[:, 2]])
-        reaches.append(_reach(box, planes[crystal], minimum_box)[listed[:, 2]])
-        first_atom += size
-    query, key = torch.cat(query_keys).T.contiguous()
-    cell = torch.cat(cells)
-    return ImageList(
-        sizes=sizes,
-        offsets=segment_offsets(torch.bincount(query, minlength=len(positions))),
-        key=key,
-        cell=cell,
-        distance=_distances(positions, lattices, sizes, query, key, cell),
-        reach=torch.cat(reaches) if lattice_range == "adaptive" else None,
-        sigma_max=sigma_max,
-        basis=basis,
+        inner=max(1, minimum_box),
+        excess=2 * sigma_max**2 * math.log(1 / torch.finfo(positions.dtype).eps),
+        spacings=1 / planes if adaptive else None,
+        free=minimum_box,
+        dtype=batch.positions.dtype,
+        cells=batch.cells_needed,
     )
+    return batch.list_of(images, sigma_max, basis)
 
 
 def list_images_within(
@@ -166,89 +167,83 @@ def list_images_within(
     sigma_max: float,
     basis: GaussianBasis | None = None,
     names: Any = None,
+    cells: bool = True,
 ) -> ImageList:
     """All images of a batch within a radius in Å; everything else as for `list_images`.
 
     A pair (i, j) may have no image within the radius. It is then no part of the softmax of atom i, which is
     never empty: the atom itself is always listed.
     """
-    arrays = [tensor.detach().cpu().numpy() for tensor in (positions, lattices, sizes)]
-    images = radius_images(arrays[0], arrays[1], arrays[2], radius, cells=True, names=names)
-    counts, key, cell = (torch.from_numpy(x).to(sizes) for x in (images.counts, images.keys, images.cells))
-    query = segment_ids(counts)
-    key += segment_offsets(sizes)[segment_ids(sizes)][query]
-    return ImageList(
-        sizes=sizes,
-        offsets=segment_offsets(counts),
-        key=key,
-        cell=cell,
-        distance=_distances(positions, lattices, sizes, query, key, cell),
-        reach=None,
-        sigma_max=sigma_max,
-        basis=basis,
+    batch = _Arrays(positions, lattices, sizes, cells)
+    images = radius_images(
+        batch.positions,
+        batch.lattices,
+        batch.sizes,
+        radius,
+        dtype=batch.positions.dtype,
+        cells=batch.cells_needed,
+        names=names,
     )
+    return batch.list_of(images, sigma_max, basis)
 
 
-def _planes_per_angstrom(lattices: Tensor, names: Any) -> Tensor:
-    """|l*_d| / 2 pi, one over the spacing of the lattice planes d, in 1/Å; (crystals, 3)."""
-    flat = torch.linalg.det(lattices) == 0
-    if bool(flat.any()):
-        name = names[int(flat.nonzero()[0])]
-        raise ValueError(f"lattices: expected a volume above 0, got 0 in crystal {name}")
-    return torch.linalg.inv(lattices).norm(dim=1)  # the columns of the inverse are l*_d / 2 pi
+class _Arrays:
+    """A batch as arrays for the search, and what it finds as an `ImageList`."""
 
+    def __init__(self, positions: Tensor, lattices: Tensor, sizes: Tensor, cells: bool) -> None:
+        self._tensors = positions, lattices, sizes
+        arrays = [tensor.detach().cpu().numpy() for tensor in self._tensors]
+        self.positions, self.lattices, self.sizes = arrays
+        self._cells = cells
+        self._differentiable = positions.requires_grad or lattices.requires_grad
+        self.cells_needed = cells or self._differentiable
 
-def _box(
-    planes: Tensor, lattice_range: int | str, sigma_max: float, minimum_box: int, name: object
-) -> Tensor:
-    """Cells n of the largest box that any head can have, (cells, 3) int64."""
-    if lattice_range == "adaptive":
-        cutoff = CUTOFF_SIGMAS * sigma_max + CUTOFF_MARGIN
-        ranges = [max(minimum_box, math.ceil(cutoff * per_angstrom)) for per_angstrom in planes.tolist()]
-    else:
-        ranges = [int(lattice_range)] * 3
-    count = math.prod(2 * r + 1 for r in ranges)
-    if count > MAX_CELLS:
-        raise ValueError(
-            f"lattices: expected cells of some tenths of Å or more in every direction, got plane "
-            f"spacings of {[round(1 / p, 4) for p in planes.tolist()]} Å in crystal {name} ({count} cells)"
+    def list_of(self, images: FoundImages, sigma_max: float, basis: GaussianBasis | None) -> ImageList:
+        positions, lattices, sizes = self._tensors
+        counts, key = (torch.from_numpy(x).to(sizes) for x in (images.counts, images.keys))
+        query = segment_ids(counts)
+        key += segment_offsets(sizes)[segment_ids(sizes)][query]
+        cell = torch.from_numpy(images.cells).to(sizes) if self.cells_needed else None
+        if self._differentiable and cell is not None:
+            distance = _distances(positions, lattices, sizes, query, key, cell)
+        else:  # the same from the search, without another pass
+            distance = torch.from_numpy(images.distances).to(positions)
+        return ImageList(
+            sizes=sizes,
+            offsets=segment_offsets(counts),
+            key=key,
+            cell=cell if self._cells else None,
+            distance=distance,
+            reach=torch.from_numpy(images.reaches).to(positions) if len(images.reaches) else None,
+            sigma_max=sigma_max,
+            basis=basis,
         )
-    axes = [torch.arange(-r, r + 1, device=planes.device) for r in ranges]
-    return torch.cartesian_prod(*axes)
 
 
-def _listed(positions: Tensor, lattice: Tensor, box: Tensor, inner: Tensor, sigma_max: float) -> Tensor:
-    """Images of one crystal that can matter.
+def _planes_per_angstrom(lattices: np.ndarray, names: Any) -> np.ndarray:
+    """|l*_d| / 2 pi, one over the spacing of the lattice planes d, in 1/Å; (crystals, 3)."""
+    lattices = lattices.astype(np.float64)
+    flat = np.linalg.det(lattices) == 0
+    if flat.any():
+        raise ValueError(f"lattices: expected a volume above 0, got 0 in crystal {names[int(flat.argmax())]}")
+    return np.linalg.norm(np.linalg.inv(lattices), axis=1)  # the columns of the inverse are l*_d / 2 pi
 
-    Returns:
-        (images, 3) int64 rows of (query atom, key atom, row of the box), sorted.
-    """
-    shifts = (box.to(lattice.dtype) @ lattice).T
-    below_rounding = 2 * sigma_max**2 * math.log(1 / torch.finfo(positions.dtype).eps)
-    rows_at_a_time = max(1, CHUNK // (len(positions) * len(box)))
-    listed = []
-    for rows in torch.arange(len(positions), device=box.device).split(rows_at_a_time):
-        offsets = (positions - positions[rows].unsqueeze(1)).unbind(2)
-        squared = positions.new_zeros(len(rows), len(positions), len(box))
-        for offset, shift in zip(offsets, shifts, strict=True):
-            squared += (offset.unsqueeze(-1) + shift).square_()
-        nearest = squared[..., inner].amin(-1, keepdim=True)
-        keep = squared <= nearest + below_rounding
-        found = keep.nonzero()
-        found[:, 0] += rows[0]
-        listed.append(found)
-    return torch.cat(listed)
+
+def _check_counts(ranges: np.ndarray, planes: np.ndarray, names: Any) -> None:
+    """Refuses boxes of too many cells."""
+    counts = (2 * ranges + 1).prod(1)
+    if (counts > MAX_CELLS).any():
+        crystal = int(counts.argmax())
+        raise ValueError(
+            f"lattices: expected cells of some tenths of Å or more in every direction, got plane spacings of "
+            f"{[round(1 / p, 4) for p in planes[crystal].tolist()]} Å in crystal {names[crystal]} "
+            f"({counts[crystal]:.0f} cells)"
+        )
 
 
 def box_cutoff(a: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
     """3.5 sigma + 0.01 Å of decay rates a = -1 / (2 sigma^2); infinite where a = 0. Carries no gradient."""
     return CUTOFF_SIGMAS * (2 * a.detach().abs()).rsqrt() + CUTOFF_MARGIN
-
-
-def _reach(box: Tensor, planes: Tensor, minimum_box: int) -> Tensor:
-    """Cutoff in Å above which the adaptive box of a head includes each cell; 0 in the smallest box."""
-    steps = box.abs()
-    return torch.where(steps > minimum_box, (steps - 1) / planes, 0.0).amax(1)
 
 
 def _distances(

@@ -120,13 +120,19 @@ def test_the_smallest_box_is_never_emptied():
     assert (pair & nearest_of_two_cells).any()
 
 
-def test_a_large_cell_is_listed_in_chunks(monkeypatch):
-    positions = np.random.default_rng(3).uniform(0, 8, (20, 3))
-    whole = listed(positions, 2 * TRICLINIC, 1, 1.98)
-    monkeypatch.setattr("crystalformer.model.images.CHUNK", 20 * 27 * 3)
-    chunked = listed(positions, 2 * TRICLINIC, 1, 1.98)
-    for name in ("offsets", "pair_sizes", "key", "cell", "distance"):
-        assert torch.equal(getattr(whole, name), getattr(chunked, name)), name
+def test_lists_are_the_same_with_cells_and_with_gradients():
+    positions = np.random.default_rng(3).uniform(0, 8, (6, 3))
+    arrays = torch.tensor(positions), torch.tensor(TRICLINIC)[None], torch.tensor([6])
+    plain = list_images(*arrays, "adaptive", 1.98, cells=False)
+    assert plain.cell is None
+    with_cells = list_images(*arrays, "adaptive", 1.98)
+    differentiable = list_images(arrays[0].clone().requires_grad_(), *arrays[1:], "adaptive", 1.98)
+    for other in (with_cells, differentiable):
+        assert other.cell is not None
+        for name in ("offsets", "pair_sizes", "key", "reach"):
+            assert torch.equal(getattr(plain, name), getattr(other, name)), name
+        torch.testing.assert_close(plain.distance, other.distance, rtol=1e-13, atol=1e-13)
+    assert differentiable.distance.requires_grad
 
 
 def test_distances_are_differentiable_and_flat_at_zero():
