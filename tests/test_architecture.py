@@ -72,6 +72,7 @@ ARRAYS = {"Tensor", "ndarray", "ArrayLike"}
 WITHOUT_SHAPES = {
     "crystalformer/data/crystal.py": "a crystal refuses wrong shapes with messages of its own",
     "crystalformer/model/kernels/cpu.py": "compiled; `reference` says what it computes",
+    "crystalformer/model/kernels/cpu_frames.py": "compiled; `max_frames` says what it computes",
     "crystalformer/model/kernels/gpu.py": "compiled; `reference` says what it computes",
     "crystalformer/model/kernels/tables.py": "arrays of any kind, as addresses",
 }

@@ -22,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from crystalformer.layers.segments import segment_offsets, segment_sum
 from crystalformer.model.attention import Attention, add_encoding
 from crystalformer.model.config import CrystalformerConfig
-from crystalformer.model.frames import FRAMES, Directions
+from crystalformer.model.frames import Directions, choose_frames
 from crystalformer.model.geometry import Geometry
 from crystalformer.model.images import CUTOFF_MARGIN, CUTOFF_SIGMAS, ImageList
 
@@ -95,7 +95,7 @@ class FramedAttention(Attention):
 
     def __init__(self, config: CrystalformerConfig) -> None:
         super().__init__(config, config.value_basis)
-        self.frames = FRAMES[config.frames]
+        self.frames = choose_frames(config.frames, config.kernel)
         self.average = choose_average(config.kernel)
         self.basis = AngularBasis(config.angle_basis, config.angle_width)
         self.c_dist, self.c_angle = config.c_dist, config.c_angle

@@ -24,7 +24,8 @@ right angle that any true choice would. Frames carry no gradient.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from importlib.util import find_spec
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -36,6 +37,7 @@ from crystalformer.model.images import ImageList
 SAME_PLACE = 1e-5  # Å^2; nearer than this an image has no direction
 SAME_WEIGHT = 1e-4  # in log w
 COLLINEAR = 0.9999  # abs(cos) above which an image cannot give e_2
+ASIDE = 1e-5  # smallest 1 - abs(cos) in a product
 STEPS = 1000  # per cell vector, in which displacements are compared
 GUIDANCE = 1e-4  # share of the max frame in the weighted PCA
 
@@ -105,6 +107,9 @@ def list_directions(
     return Directions(query, pair, counts, unit, rank)
 
 
+Frames = Callable[[Tensor, Directions], Tensor]
+
+
 @torch.no_grad()
 def max_frames(
     log_weights: Float[Tensor, "images heads"], directions: Directions
@@ -114,7 +119,7 @@ def max_frames(
     log_weights = log_weights.masked_fill(~directions.present[:, None], -math.inf)
     first = _direction_of_largest(log_weights, directions)
     cosine = torch.einsum("mhx,mx->mh", first[directions.query], unit).abs()
-    aside = log_weights + (1 - cosine).clamp(min=1e-5).log()
+    aside = log_weights + (1 - cosine).clamp(min=ASIDE).log()
     second = _direction_of_largest(aside.masked_fill(cosine >= COLLINEAR, -math.inf), directions)
     second = second - (second * first).sum(-1, keepdim=True) * first
     second = torch.nn.functional.normalize(second, dim=-1)
@@ -123,11 +128,14 @@ def max_frames(
 
 @torch.no_grad()
 def weighted_pca_frames(
-    log_weights: Float[Tensor, "images heads"], directions: Directions
+    log_weights: Float[Tensor, "images heads"], directions: Directions, guides: Frames = max_frames
 ) -> Float[Tensor, "atoms heads 3 3"]:
-    """Weighted-PCA frames from log w (images, heads), -inf where w = 0; (atoms, heads, 3 axes, 3)."""
+    """Weighted-PCA frames from log w (images, heads), -inf where w = 0; (atoms, heads, 3 axes, 3).
+
+    `guides` makes the max frames that decide.
+    """
     unit, query = directions.unit, directions.query
-    guide = max_frames(log_weights, directions)
+    guide = guides(log_weights, directions)
     weights = log_weights.masked_fill(~directions.present[:, None], -math.inf)
     largest = _segment_max(weights, query, len(directions.counts))
     weights = (weights - largest.clamp(min=torch.finfo(weights.dtype).min)[query]).exp()
@@ -149,10 +157,31 @@ def weighted_pca_frames(
     return torch.stack([first, second, torch.linalg.cross(first, second)], dim=2)
 
 
-FRAMES: dict[str, Callable[[Tensor, Directions], Tensor]] = {
-    "max": max_frames,
-    "weighted-pca": weighted_pca_frames,
-}
+def choose_frames(frames: str, kernel: str) -> Frames:
+    """The function for the settings `frames` ("max" or "weighted-pca") and `kernel`.
+
+    With the kernels "auto" and "cpu" max frames are `fused_max_frames` where these can take their place, for
+    float32 and float64 on a CPU.
+    """
+    largest: Frames = max_frames
+    if kernel in ("auto", "cpu") and find_spec("numba") is not None:
+        largest = _fused_or_plain()
+    return largest if frames == "max" else partial(weighted_pca_frames, guides=largest)
+
+
+def _fused_or_plain() -> Frames:
+    from crystalformer.model.kernels import cpu_frames  # here, as Numba takes half a second to load
+
+    limits = SAME_WEIGHT, COLLINEAR, ASIDE
+
+    @torch.no_grad()
+    def frames_of(log_weights: Tensor, directions: Directions) -> Tensor:
+        unit = directions.unit
+        if unit.device.type != "cpu" or not unit.dtype == log_weights.dtype in cpu_frames.FLOATS:
+            return max_frames(log_weights, directions)
+        return cpu_frames.fused_max_frames(log_weights, unit, directions.counts, directions.rank, limits)
+
+    return frames_of
 
 
 def _direction_of_largest(scores: Tensor, directions: Directions) -> Tensor:
