@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from direction_cases import Normal, first_images, random_directions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crystalformer.model.angles import AngularBasis, average_angles, choose_average
-from crystalformer.model.frames import Directions
 from crystalformer.model.kernels import cpu_angles
 from crystalformer.model.kernels.cpu_angles import AverageAngles, step_of
 
@@ -20,25 +20,17 @@ def case(atoms=5, heads=8, images=12, size=64, seed=0):
 
     The first image of each atom has no direction, and some have p = 0.
     """
-    generator = torch.Generator().manual_seed(seed)
-
-    def normal(*shape):
-        return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-    counts = torch.randint(1, images, (atoms,), generator=generator)
-    query = torch.arange(atoms).repeat_interleave(counts)
-    unit = normal(len(query), 3)
-    unit = unit / unit.norm(dim=1, keepdim=True)
-    unit[query.diff(prepend=torch.tensor([-1])) != 0] = 0  # the first image of each atom
-    unit[-1] = torch.tensor([0.0, 0, 1])
+    normal = Normal(seed)
+    directions = random_directions(normal, atoms, images)
+    directions.unit[-1] = torch.tensor([0.0, 0, 1])
     frames = torch.linalg.qr(normal(atoms, heads, 3, 3)).Q
     frames[0, 0] = torch.eye(3)  # with the last two, cosines of exactly 1 and 0
     frames[-1, -1] = torch.eye(3).flip(0)
-    logits = 3 * normal(len(query), heads)
-    logits[normal(len(query), heads) > 1.3] = -torch.inf
-    logits[query.diff(prepend=torch.tensor([-1])) != 0] = 0.0
-    log_weights = torch.cat([part.log_softmax(0) for part in logits.split(counts.tolist())])
-    directions = Directions(query, query, counts, unit, torch.arange(len(query)))
+    logits = 3 * normal(len(directions.query), heads)
+    logits[normal(*logits.shape) > 1.3] = -torch.inf
+    logits[first_images(directions.query)] = 0.0
+    parts = logits.split(directions.counts.tolist())
+    log_weights = torch.cat([part.log_softmax(0) for part in parts])
     return log_weights, frames, directions, normal(atoms, heads, 3, size)
 
 

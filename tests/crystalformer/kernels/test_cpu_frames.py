@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 import torch
+from direction_cases import Normal, first_images, random_directions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,23 +20,17 @@ def case(atoms=5, heads=8, images=12, seed=0, equal=False):
 
     The first image of each atom has no direction, some have w = 0, and some lie opposite to others.
     """
-    generator = torch.Generator().manual_seed(seed)
-
-    def normal(*shape):
-        return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-    counts = torch.randint(1, images, (atoms,), generator=generator)
-    query = torch.arange(atoms).repeat_interleave(counts)
-    unit = normal(len(query), 3)
-    unit = unit / unit.norm(dim=1, keepdim=True)
+    normal = Normal(seed)
+    directions = random_directions(normal, atoms, images)
+    unit = directions.unit
     unit[2::3] = -unit[1::3][: len(unit[2::3])]
-    unit[query.diff(prepend=torch.tensor([-1])) != 0] = 0
-    log_weights = normal(len(query), heads)
+    unit[first_images(directions.query)] = 0
+    log_weights = normal(len(unit), heads)
     if equal:
         log_weights = log_weights.round()
-    log_weights[normal(len(query), heads) > 1.3] = -torch.inf
-    rank = torch.randperm(len(query), generator=generator)
-    return log_weights, Directions(query, query, counts, unit, rank)
+    log_weights[normal(*log_weights.shape) > 1.3] = -torch.inf
+    rank = torch.randperm(len(unit), generator=normal.generator)
+    return log_weights, replace(directions, rank=rank)
 
 
 def in_type(directions, dtype):
