@@ -135,14 +135,15 @@ def list_images(
         ValueError: a lattice has no volume, or one so small that its box has too many cells.
     """
     batch = _Arrays(positions, lattices, sizes, cells)
-    planes = _planes_per_angstrom(batch.lattices, range(len(sizes)) if names is None else names)
+    names = range(len(sizes)) if names is None else names
+    planes = _planes_per_angstrom(batch.lattices, names)
     adaptive = lattice_range == "adaptive"
     if adaptive:
         cutoff = CUTOFF_SIGMAS * sigma_max + CUTOFF_MARGIN
         ranges = np.maximum(minimum_box, np.ceil(cutoff * planes))
     else:
         ranges = np.full(planes.shape, float(lattice_range))
-    _check_counts(ranges, planes, range(len(sizes)) if names is None else names)
+    _check_counts(ranges, planes, names)
     images = box_images(
         batch.positions,
         batch.lattices,
