@@ -24,7 +24,7 @@ TERMS: dict[str, tuple[str, str, dict[Scalar, str]]] = {
         },
     ),
     "minimum_box": ("smallest box of the lattice sum", "cells", {}),
-    "radius": ("cutoff radius", "Å", {}),  # of a lattice sum or a graph,
+    "radius": ("cutoff radius", "Å", {}),  # of a lattice sum or a graph
     "norm": (
         "normalisation",
         "",
