@@ -2,7 +2,8 @@
 
 import csv
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,17 +38,23 @@ class Board:
     title: str = ""
     total: int = 0
     done: int = 0
+    coming: Counter[tuple[str, int]] = field(default_factory=Counter)  # model, epochs; empty: not known
     running: dict[str, _Run] = field(default_factory=dict)
     best: dict[str, tuple[float, str]] = field(default_factory=dict)  # model -> error, run
     epoch_seconds: dict[str, float] = field(default_factory=dict)  # model -> of its latest epoch
     epochs_run: int = 0  # by the runs that ended in this session
     runs_ended: int = 0
 
-    def begin(self, title: str, total: int, done: int) -> None:
-        """A stage of `total` runs begins, `done` of which ended in earlier sessions."""
-        self.title, self.total, self.done = title, total, done
+    def begin(self, title: str, total: int, done: int, coming: Sequence[tuple[str, int]]) -> None:
+        """See `Watcher.phase`."""
+        self.title, self.total, self.done, self.coming = title, total, done, Counter(coming)
         self.running, self.best = {}, {}
         self.epochs_run = self.runs_ended = 0
+
+    def start(self, run_id: str, model: str, epochs: int) -> None:
+        """A run begins or is continued."""
+        self.running[run_id] = _Run(run_id, model, epochs)
+        self.coming -= Counter([(model, epochs)])
 
     def advance(self, run_id: str, epoch: int, val_mae: float, crystals_per_s: float) -> _Run:
         """A run finished an epoch."""
@@ -68,18 +75,26 @@ class Board:
         return run
 
     def seconds_left(self) -> float | None:
-        """Estimate: an epoch takes what the model's last one took, a run as many as those that ended.
+        """Estimate: an epoch takes what the model's last one took, a run that nobody knows as many as those
+        that ended.
 
-        None until an epoch of every model that runs has been timed.
+        None until an epoch of every model that is trained has been timed.
         """
-        if not self.running or any(run.model not in self.epoch_seconds for run in self.running.values()):
+        trained = [run for run in self.running.values() if run.epochs]
+        if not trained or any(run.model not in self.epoch_seconds for run in trained):
             return None
-        begun = sum((run.epochs - run.epoch) * self.epoch_seconds[run.model] for run in self.running.values())
-        longest = max(run.epochs for run in self.running.values())
-        epochs = self.epochs_run / self.runs_ended if self.runs_ended else longest
-        per_run = epochs * sum(self.epoch_seconds.values()) / len(self.epoch_seconds)
-        waiting = max(self.total - self.done - len(self.running), 0)
-        return (begun + waiting * per_run) / len(self.running)
+        mean = sum(self.epoch_seconds.values()) / len(self.epoch_seconds)
+        begun = sum((run.epochs - run.epoch) * self.epoch_seconds[run.model] for run in trained)
+        if self.coming:
+            waiting = sum(
+                runs * epochs * self.epoch_seconds.get(model, mean)
+                for (model, epochs), runs in self.coming.items()
+            )
+        else:
+            longest = max(run.epochs for run in trained)
+            epochs = self.epochs_run / self.runs_ended if self.runs_ended else longest
+            waiting = max(self.total - self.done - len(self.running), 0) * epochs * mean
+        return (begun + waiting) / len(trained)
 
 
 class PlainWatcher:
@@ -89,14 +104,14 @@ class PlainWatcher:
         self._console = console
         self.board = Board(unit)
 
-    def phase(self, title: str, runs: int, done: int) -> None:
+    def phase(self, title: str, runs: int, done: int, coming: Sequence[tuple[str, int]] = ()) -> None:
         """See `Watcher`."""
-        self.board.begin(title, runs, done)
+        self.board.begin(title, runs, done, coming)
         self._say(f"{title}: {runs} runs" + (f", {done} finished before" if done else ""))
 
     def started(self, run_id: str, model: str, epochs: int) -> None:
         """See `Watcher`."""
-        self.board.running[run_id] = _Run(run_id, model, epochs)
+        self.board.start(run_id, model, epochs)
         self._say(f"{run_id} {model}: started")
 
     def epoch(self, run_id: str, epoch: int, val_mae: float, crystals_per_s: float) -> None:
@@ -137,13 +152,13 @@ class LiveWatcher:
         self._console = console
         self.board = Board(unit)
 
-    def phase(self, title: str, runs: int, done: int) -> None:
+    def phase(self, title: str, runs: int, done: int, coming: Sequence[tuple[str, int]] = ()) -> None:
         """See `Watcher`."""
-        self.board.begin(title, runs, done)
+        self.board.begin(title, runs, done, coming)
 
     def started(self, run_id: str, model: str, epochs: int) -> None:
         """See `Watcher`."""
-        self.board.running[run_id] = _Run(run_id, model, epochs)
+        self.board.start(run_id, model, epochs)
 
     def epoch(self, run_id: str, epoch: int, val_mae: float, crystals_per_s: float) -> None:
         """See `Watcher`."""

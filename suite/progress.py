@@ -1,13 +1,17 @@
 """What a search tells those who watch it: the events, whoever shows them."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
 class Watcher(Protocol):
     """Told of every run, of the search and of the final stage, as it happens."""
 
-    def phase(self, title: str, runs: int, done: int) -> None:
-        """A stage of `runs` runs begins, `done` of them finished in earlier sessions."""
+    def phase(self, title: str, runs: int, done: int, coming: Sequence[tuple[str, int]] = ()) -> None:
+        """A stage of `runs` runs begins, `done` of them finished in earlier sessions.
+
+        `coming`: model and epochs of each run that is left, where that is known beforehand.
+        """
 
     def started(self, run_id: str, model: str, epochs: int) -> None:
         """A run begins or is continued."""

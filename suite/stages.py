@@ -127,8 +127,9 @@ def _finals(experiment: Experiment, watcher: Watcher, fractions: "Fractions") ->
 
     jobs = final_jobs(experiment)
     arrange_final_runs(experiment, jobs)
+    coming = [(job.task.model, job.task.train_config["epochs"]) for job in jobs if not job.finished]
     if jobs:
-        watcher.phase("Final runs", len(jobs), sum(job.finished for job in jobs))
+        watcher.phase("Final runs", len(jobs), len(jobs) - len(coming), coming)
     return run_finals(jobs, experiment.space, watcher, fractions)
 
 
