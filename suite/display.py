@@ -75,8 +75,8 @@ class Board:
         return run
 
     def seconds_left(self) -> float | None:
-        """Estimate: an epoch takes what the model's last one took, a run that nobody knows as many as those
-        that ended.
+        """Estimate: an epoch takes what the model's last one took; a run that is not known beforehand has as
+        many as those that ended.
 
         None until an epoch of every model that is trained has been timed.
         """
