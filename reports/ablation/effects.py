@@ -1,13 +1,13 @@
-"""The effect of each change: paired differences over the seeds, with their interval and corrected p."""
+"""The effect of each change: paired differences over the seeds, with interval and corrected p."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
 
+from reports.ablation.noise import Noise, noise
 from reports.ablation.study import Scalar, Study
-from reports.comparison import ALPHA, holm, paired
+from reports.comparison import ALPHA, holm
 
 WEIGHTS = "weights"  # the factor of the row that compares two sets of weights of the same runs
 LAST_STEP = "last step"
@@ -25,8 +25,9 @@ class Effect:
             factorial design the mean over the combinations of the other factors.
         planned: number of seeds that were asked for.
         baseline: mean validation MAE without the change, over the same pairs; NaN without a pair.
-        mean: of the differences; low, high: its 95 % interval of Student's t; NaN below two seeds.
-        p: of the two-sided paired t-test, Holm-corrected over the changes of the study; NaN as above.
+        mean: of the differences; low, high: its 95 % interval of Student's t, with the `noise` of the whole
+            study; NaN below two seeds.
+        p: two-sided, that the mean is 0, Holm-corrected over the changes of the study; NaN as above.
     """
 
     factor: str
@@ -73,6 +74,12 @@ def effects(study: Study) -> list[Effect]:
     return [replace(effect, p=next(corrected)) if effect.tested else effect for effect in found]
 
 
+def noise_of(study: Study) -> Noise:
+    """The noise of one run's validation MAE, from all complete runs."""
+    factors = list(study.levels)
+    return noise(study.complete.set_index(["seed", *factors])["val_mae"], factors, ["seed"])
+
+
 def reference_errors(study: Study) -> pd.Series:
     """Seed -> validation MAE of the complete trials of the reference configuration."""
     complete = study.complete
@@ -88,7 +95,12 @@ def errors_by_value(study: Study, factor: str) -> pd.DataFrame:
     The factor `WEIGHTS` has the kept weights at 0 and the last step's at 1.
     """
     if factor == WEIGHTS:
-        return _both_weights(study).groupby(level="seed").mean().set_axis([0, 1], axis="columns")
+        return (
+            _compared(study, _both_weights(study))
+            .groupby(level="seed")
+            .mean()
+            .set_axis([0, 1], axis="columns")
+        )
     rows = study.complete
     if not study.factorial:
         rows = rows[(rows[[name for name in study.levels if name != factor]] == 0).all(axis=1)]
@@ -99,34 +111,60 @@ def _of_factors(study: Study) -> Iterator[Effect]:
     """A pair differs in one factor alone: the same seed, the same values of all others. In a one-at-a-time
     design only the reference has such partners.
     """
+    spread = noise_of(study)
     for factor, levels in study.levels.items():
         others = [name for name in study.levels if name != factor]
         table = study.complete.pivot(index=["seed", *others], columns=factor, values="val_mae")
         for position, value in enumerate(levels, start=1):
             pairs = table.reindex(columns=[0, position]).dropna()
-            yield _effect(study, factor, value, study.reference[factor], position, pairs[0], pairs[position])
+            effect = _effect(
+                study, factor, value, study.reference[factor], position, pairs[0], pairs[position]
+            )
+            yield _tested(effect, spread, 2 * _share(pairs))  # a difference has the noise of two runs
 
 
 def _of_weights(study: Study) -> Iterator[Effect]:
-    runs = _both_weights(study)
+    """The difference of a run's two errors has a noise of its own, from all runs that averaged."""
+    averaged = _both_weights(study)
+    runs = _compared(study, averaged)
     if len(runs):
-        yield _effect(study, WEIGHTS, LAST_STEP, AVERAGED, 1, runs["val_mae"], runs["val_mae_raw"])
+        spread = noise(averaged["val_mae_raw"] - averaged["val_mae"], list(study.levels))
+        effect = _effect(study, WEIGHTS, LAST_STEP, AVERAGED, 1, runs["val_mae"], runs["val_mae_raw"])
+        yield _tested(effect, spread, _share(runs))
 
 
 def _both_weights(study: Study) -> pd.DataFrame:
     """Columns val_mae and val_mae_raw of the runs that averaged their weights, by seed and configuration.
 
     Both errors come from one run, so that nothing but the weights differs. A configuration whose two
-    errors are the same number in every run averaged nothing. One-at-a-time: of the reference alone, as all
-    other effects.
+    errors are the same number in every run averaged nothing.
     """
     runs = study.complete.dropna(subset=["val_mae_raw"])
     factors = list(study.levels)
-    if not study.factorial:
-        runs = runs[(runs[factors] == 0).all(axis=1)]
     differs = runs["val_mae_raw"] != runs["val_mae"]
     averaged = differs.groupby([runs[name] for name in factors]).transform("any")
     return runs[averaged].set_index(["seed", *factors])[["val_mae", "val_mae_raw"]]
+
+
+def _compared(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
+    """Those of `_both_weights` that the effect is of: one-at-a-time the reference's, as all other effects."""
+    if study.factorial:
+        return runs
+    return runs[(runs.index.droplevel("seed").to_frame(index=False) == 0).all(axis=1).to_numpy()]
+
+
+def _share(pairs: pd.DataFrame) -> float:
+    """The variance of the mean over the seeds of the means over their pairs, in that of one pair."""
+    counts = pairs.groupby(level="seed").size()
+    return float((1 / counts).sum() / len(counts) ** 2) if len(counts) else float("nan")
+
+
+def _tested(effect: Effect, spread: Noise, runs: float) -> Effect:
+    """With interval and p where there are the seeds for them; the p is not corrected yet."""
+    if not effect.tested:
+        return effect
+    low, high, p = spread.test(effect.mean, runs)
+    return replace(effect, low=low, high=high, p=p)
 
 
 def _effect(
@@ -139,7 +177,6 @@ def _effect(
     changed: pd.Series,
 ) -> Effect:
     per_seed = (changed - without).groupby(level="seed").mean()
-    mean, low, high, p = paired(per_seed.to_numpy(np.float64))
     return Effect(
         factor=factor,
         value=value,
@@ -148,8 +185,8 @@ def _effect(
         differences={int(seed): float(each) for seed, each in per_seed.items()},
         planned=len(study.seeds),
         baseline=float(without.groupby(level="seed").mean().mean()),
-        mean=mean,
-        low=low,
-        high=high,
-        p=p,
+        mean=float(per_seed.mean()),
+        low=float("nan"),
+        high=float("nan"),
+        p=float("nan"),
     )

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from reports.ablation.effects import WEIGHTS, Effect, effects, reference_errors
+from reports.ablation.effects import WEIGHTS, Effect, effects, noise_of, reference_errors
 from reports.ablation.study import Study
 from reports.ablation.terms import change, in_words, signed, term
 from reports.comparison import ALPHA
-from reports.rounding import decimals_of_sd, p_value, with_sd
+from reports.rounding import decimals_of_sd, p_value, significant, with_sd
 
 MOST_NAMED = 3  # changes that a headline names in each direction, and reasons why runs ended
 
@@ -155,10 +155,11 @@ def _notes(study: Study, found: tuple[Effect, ...]) -> list[str]:
     ]
     if tested:
         notes.append(
-            "Interval and p are those of Student's t over the seeds (paired, two-sided); p is corrected for "
-            f"the {len(tested)} tested changes together (Holm), an interval stands for its change alone. "
-            f"Moved means corrected p < {ALPHA}. All of this is about these validation crystals: what varies "
-            "is the training, not the crystals."
+            "Interval and p (two-sided) are those of Student's t with one variance for all complete runs of "
+            f"the design, beside what each configuration and each seed have in common{_spread(study)}. p is "
+            f"corrected for the {len(tested)} tested changes together (Holm), an interval stands for its "
+            f"change alone. Moved means corrected p < {ALPHA}. All of this is about these validation "
+            "crystals: what varies is the training, not the crystals."
         )
         notes.append(
             "Not shown is not the same as no effect: a wide interval leaves room for one. With "
@@ -176,6 +177,17 @@ def _notes(study: Study, found: tuple[Effect, ...]) -> list[str]:
             "step, and with their average over the last epochs or steps, which is what is kept."
         )
     return notes + _unfinished(study)
+
+
+def _spread(study: Study) -> str:
+    """The noise, and that of the calmest and the wildest configuration: one variance is to fit them all."""
+    found = noise_of(study)
+    if not found.degrees:
+        return ""
+    alone = found.left.groupby(list(study.levels)).std()
+    own = f"{significant(alone.min())} to {significant(alone.max())} for single configurations"
+    sd = _with_unit(significant(found.variance**0.5), study.unit)
+    return f" (standard deviation {sd}, {own}; {found.degrees} degrees of freedom)"
 
 
 def _unfinished(study: Study) -> list[str]:

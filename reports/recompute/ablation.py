@@ -9,7 +9,8 @@ from reports.ablation.study import Study, studies_of
 from reports.ablation.terms import plain
 from reports.check import Check
 from reports.comparison import ALPHA
-from reports.recompute.statistics import p_of_zero, step_down, student
+from reports.recompute.noise import Point, interval_and_p, within_rows, within_rows_and_columns
+from reports.recompute.statistics import step_down
 from reports.recompute.stored import Row, Stored, cells
 
 WEIGHTS = "weights"
@@ -31,12 +32,12 @@ def check_ablation(stored: Stored, table: pd.DataFrame) -> list[Check]:
 def _check_study(study: Study, rows: list[dict]) -> list[Check]:
     pairs = [list(_pairs(study, row)) for row in rows]
     by_seed = [_by_seed(each) for each in pairs]
-    corrected = step_down([p_of_zero(np.array(list(each.values()))) for each in by_seed])
+    tests = [_test(study, *each) for each in zip(rows, pairs, by_seed, strict=True)]
+    corrected = step_down([p for _, _, p in tests])
     checks = []
-    for row, each, differences, p in zip(rows, pairs, by_seed, corrected, strict=True):
+    for row, each, differences, (low, high, _), p in zip(rows, pairs, by_seed, tests, corrected, strict=True):
         where = f"ablation.csv: {study.model}, {study.target}, {row['factor']} {row['value']}"
-        values = np.array(list(differences.values()))
-        mean, low, high = student(values) if len(values) else (np.nan, np.nan, np.nan)
+        mean = float(np.mean(list(differences.values()))) if differences else np.nan
         without: dict[int, list[float]] = {}
         for seed, before, _ in each:
             without.setdefault(seed, []).append(before)
@@ -59,6 +60,27 @@ def _check_study(study: Study, rows: list[dict]) -> list[Check]:
             for seed, value in differences.items()
         ]
     return checks
+
+
+def _test(
+    study: Study, row: Row, pairs: list[tuple[int, float, float]], differences: dict[int, float]
+) -> tuple[float, float, float]:
+    """Interval and uncorrected p of the mean difference; NaN below two seeds."""
+    if len(differences) < 2:
+        return np.nan, np.nan, np.nan
+    factors = list(study.levels)
+    if row["factor"] == WEIGHTS:
+        runs = _averaged(study.complete, factors)
+        within = {(_point(run, factors), run["seed"]): run["val_mae_raw"] - run["val_mae"] for run in runs}
+        (variance, degrees), each = within_rows(within), 1
+    else:
+        errors = {
+            (_point(run, factors), run["seed"]): run["val_mae"] for run in study.complete.to_dict("records")
+        }
+        (variance, degrees), each = within_rows_and_columns(errors), 2
+    of_seeds = [each * variance / sum(1 for pair in pairs if pair[0] == seed) for seed in differences]
+    mean = float(np.mean(list(differences.values())))
+    return interval_and_p(mean, sum(of_seeds) / len(of_seeds) ** 2, degrees)
 
 
 def _by_seed(pairs: list[tuple[int, float, float]]) -> dict[int, float]:
@@ -86,10 +108,18 @@ def _pairs(study: Study, row: Row) -> Iterator[tuple[int, float, float]]:
 
 
 def _weights(study: Study, complete: pd.DataFrame, factors: list[str]) -> Iterator[tuple[int, float, float]]:
-    """The two errors of each run whose configuration averaged its weights in some seed."""
-    rows = complete.dropna(subset=["val_mae_raw"]).to_dict("records")
-    averaged = {tuple(row[name] for name in factors) for row in rows if row["val_mae"] != row["val_mae_raw"]}
-    for row in rows:
-        point = tuple(row[name] for name in factors)
-        if point in averaged and (study.factorial or not any(point)):
+    """The two errors of each run that averaged its weights; one-at-a-time, of the reference's."""
+    for row in _averaged(complete, factors):
+        if study.factorial or not any(_point(row, factors)):
             yield int(row["seed"]), row["val_mae"], row["val_mae_raw"]
+
+
+def _averaged(complete: pd.DataFrame, factors: list[str]) -> list[dict]:
+    """The runs whose configuration averaged its weights in some seed."""
+    rows = complete.dropna(subset=["val_mae_raw"]).to_dict("records")
+    averaged = {_point(row, factors) for row in rows if row["val_mae"] != row["val_mae_raw"]}
+    return [row for row in rows if _point(row, factors) in averaged]
+
+
+def _point(row: Row, factors: list[str]) -> Point:
+    return tuple(row[name] for name in factors)

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from ablation_folders import FACTORS, write_ablation
-from scipy.stats import false_discovery_control, ttest_1samp, ttest_rel
+from scipy.stats import false_discovery_control, ttest_rel
 
-from reports.ablation.effects import WEIGHTS, Effect, effects, reference_errors
+from reports.ablation.effects import WEIGHTS, Effect, effects, noise_of, reference_errors
 from reports.ablation.study import Study, studies
-from reports.comparison import paired
 from reports.load import load
 from reports.run_folder import ReportError
 
@@ -54,14 +53,20 @@ def test_paired_differences_are_what_was_put_in(tmp_path: Path) -> None:
     assert reference_errors(study).tolist() == pytest.approx([0.05, 0.06, 0.045])
 
 
-def test_interval_and_p_are_scipys(tmp_path: Path) -> None:
-    rng = np.random.default_rng(5)
-    without, changed = rng.normal(0.05, 0.01, (2, 7))
-    mean, low, high, p = paired(changed - without)
-    oracle = ttest_rel(changed, without)
+def test_two_configurations_are_a_paired_t_test(tmp_path: Path) -> None:
+    """SciPy's, with one variance for both as any test of two means has it."""
+    values = np.random.default_rng(5).normal(0.05, 0.01, (2, 7))
+    run = write_ablation(
+        tmp_path / "run",
+        lambda point, seed: float(values[int(point["num_layers"] == 1), seed]),
+        factors={"num_layers": [4, 1]},
+        seeds=tuple(range(7)),
+    )
+    (effect,) = effects(study_of(run))
+    oracle = ttest_rel(values[1], values[0])
     interval = oracle.confidence_interval(0.95)
-    assert (mean, low, high, p) == pytest.approx(
-        ((changed - without).mean(), interval.low, interval.high, oracle.pvalue), rel=1e-12
+    assert (effect.mean, effect.low, effect.high, effect.p) == pytest.approx(
+        ((values[1] - values[0]).mean(), interval.low, interval.high, oracle.pvalue), rel=1e-9
     )
 
 
@@ -73,8 +78,9 @@ def test_p_is_corrected_over_all_changes_of_a_study(tmp_path: Path) -> None:
         places = tuple(FACTORS[name].index(value) for name, value in point.items())
         return error(point, seed) + noise[(seed, *places)]
 
-    found = effects(study_of(write_ablation(tmp_path / "run", noisy)))
-    raw = [ttest_1samp(list(effect.differences.values()), 0).pvalue for effect in found]
+    study = study_of(write_ablation(tmp_path / "run", noisy))
+    found = effects(study)
+    raw = [noise_of(study).test(effect.mean, 2 / 3)[2] for effect in found]
     ranks = np.argsort(raw)
     stepped = np.maximum.accumulate([(len(raw) - i) * raw[index] for i, index in enumerate(ranks)])
     assert [found[index].p for index in ranks] == pytest.approx(np.minimum(stepped, 1))

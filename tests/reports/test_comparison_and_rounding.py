@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import ttest_rel
 
-from reports.comparison import compare, holm
+from reports.comparison import compare, holm, paired
 from reports.rounding import count, p_value, significant, with_sd
 
 
@@ -24,6 +25,15 @@ def test_paired_p_value_is_students() -> None:
     assert found.rivals[0].difference == 3
     assert found.rivals[0].p == pytest.approx(student_4_two_sided(3 / math.sqrt(0.5)), rel=1e-10)
     assert found.supported
+
+
+def test_interval_and_p_are_scipys() -> None:
+    without, changed = np.random.default_rng(5).normal(0.05, 0.01, (2, 7))
+    oracle = ttest_rel(changed, without)
+    interval = oracle.confidence_interval(0.95)
+    assert paired(changed - without) == pytest.approx(
+        ((changed - without).mean(), interval.low, interval.high, oracle.pvalue), rel=1e-12
+    )
 
 
 def test_holm_correction_of_a_textbook_example() -> None:
