@@ -49,6 +49,8 @@ def noise(values: pd.Series, *common: list[str]) -> Noise:
     Experiments, 1935). Runs may be missing. With two configurations, a test of their difference is the paired
     t-test; each further one adds degrees of freedom.
     """
+    if values.empty:
+        return Noise(values, 0)
     keys = values.index.to_frame(index=False)
     columns = [pd.get_dummies(keys.groupby(levels).ngroup()).to_numpy(np.float64) for levels in common]
     design, observed = np.concatenate(columns, axis=1), values.to_numpy(np.float64)

@@ -32,7 +32,11 @@ def check_ablation(stored: Stored, table: pd.DataFrame) -> list[Check]:
 def _check_study(study: Study, rows: list[dict]) -> list[Check]:
     pairs = [list(_pairs(study, row)) for row in rows]
     by_seed = [_by_seed(each) for each in pairs]
-    tests = [_test(study, *each) for each in zip(rows, pairs, by_seed, strict=True)]
+    noises = _noises(study)
+    tests = [
+        _test(noises[row["factor"] == WEIGHTS], each, differences)
+        for row, each, differences in zip(rows, pairs, by_seed, strict=True)
+    ]
     corrected = step_down([p for _, _, p in tests])
     checks = []
     for row, each, differences, (low, high, _), p in zip(rows, pairs, by_seed, tests, corrected, strict=True):
@@ -62,23 +66,28 @@ def _check_study(study: Study, rows: list[dict]) -> list[Check]:
     return checks
 
 
+def _noises(study: Study) -> dict[bool, tuple[float, int]]:
+    """Variance and degrees of freedom of a pair of errors: of two runs (False), of one run's two (True)."""
+    factors = list(study.levels)
+    errors = {
+        (_point(run, factors), run["seed"]): run["val_mae"] for run in study.complete.to_dict("records")
+    }
+    both = {
+        (_point(run, factors), run["seed"]): run["val_mae_raw"] - run["val_mae"]
+        for run in _averaged(study.complete, factors)
+    }
+    variance, degrees = within_rows_and_columns(errors) if errors else (np.nan, 0)
+    return {False: (2 * variance, degrees), True: within_rows(both) if both else (np.nan, 0)}
+
+
 def _test(
-    study: Study, row: Row, pairs: list[tuple[int, float, float]], differences: dict[int, float]
+    noise: tuple[float, int], pairs: list[tuple[int, float, float]], differences: dict[int, float]
 ) -> tuple[float, float, float]:
     """Interval and uncorrected p of the mean difference; NaN below two seeds."""
     if len(differences) < 2:
         return np.nan, np.nan, np.nan
-    factors = list(study.levels)
-    if row["factor"] == WEIGHTS:
-        runs = _averaged(study.complete, factors)
-        within = {(_point(run, factors), run["seed"]): run["val_mae_raw"] - run["val_mae"] for run in runs}
-        (variance, degrees), each = within_rows(within), 1
-    else:
-        errors = {
-            (_point(run, factors), run["seed"]): run["val_mae"] for run in study.complete.to_dict("records")
-        }
-        (variance, degrees), each = within_rows_and_columns(errors), 2
-    of_seeds = [each * variance / sum(1 for pair in pairs if pair[0] == seed) for seed in differences]
+    variance, degrees = noise
+    of_seeds = [variance / sum(1 for pair in pairs if pair[0] == seed) for seed in differences]
     mean = float(np.mean(list(differences.values())))
     return interval_and_p(mean, sum(of_seeds) / len(of_seeds) ** 2, degrees)
 

@@ -150,6 +150,13 @@ def test_without_the_reference_nothing_is_compared(tmp_path: Path) -> None:
     assert all(np.isnan([effect.low, effect.high, effect.p]).all() for effect in found)
 
 
+def test_before_the_first_run_is_complete_nothing_is_tested(tmp_path: Path) -> None:
+    run = write_ablation(tmp_path / "run", error, state=lambda point, seed: "running")
+    found = effects(study_of(run))
+    assert len(found) == 5
+    assert all(effect.n == 0 and not effect.tested for effect in found)
+
+
 def test_values_are_found_again_in_the_table(tmp_path: Path) -> None:
     """Switches, nothing and numbers of several types, as parquet stores them."""
     factors = {"residual": [True, False], "clip": [None, 1], "reach": [2, "adaptive", 0.5], "rate": [0.1, 1]}
