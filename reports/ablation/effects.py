@@ -117,10 +117,7 @@ def _of_factors(study: Study) -> Iterator[Effect]:
         table = study.complete.pivot(index=["seed", *others], columns=factor, values="val_mae")
         for position, value in enumerate(levels, start=1):
             pairs = table.reindex(columns=[0, position]).dropna()
-            effect = _effect(
-                study, factor, value, study.reference[factor], position, pairs[0], pairs[position]
-            )
-            yield _tested(effect, spread, 2 * _share(pairs))  # a difference has the noise of two runs
+            yield _effect(study, factor, value, study.reference[factor], position, pairs, spread, runs=2)
 
 
 def _of_weights(study: Study) -> Iterator[Effect]:
@@ -129,8 +126,7 @@ def _of_weights(study: Study) -> Iterator[Effect]:
     runs = _compared(study, averaged)
     if len(runs):
         spread = noise(averaged["val_mae_raw"] - averaged["val_mae"], list(study.levels))
-        effect = _effect(study, WEIGHTS, LAST_STEP, AVERAGED, 1, runs["val_mae"], runs["val_mae_raw"])
-        yield _tested(effect, spread, _share(runs))
+        yield _effect(study, WEIGHTS, LAST_STEP, AVERAGED, 1, runs, spread, runs=1)
 
 
 def _both_weights(study: Study) -> pd.DataFrame:
@@ -153,30 +149,27 @@ def _compared(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     return runs[(runs.index.droplevel("seed").to_frame(index=False) == 0).all(axis=1).to_numpy()]
 
 
-def _share(pairs: pd.DataFrame) -> float:
-    """The variance of the mean over the seeds of the means over their pairs, in that of one pair."""
-    counts = pairs.groupby(level="seed").size()
-    return float((1 / counts).sum() / len(counts) ** 2) if len(counts) else float("nan")
-
-
-def _tested(effect: Effect, spread: Noise, runs: float) -> Effect:
-    """With interval and p where there are the seeds for them; the p is not corrected yet."""
-    if not effect.tested:
-        return effect
-    low, high, p = spread.test(effect.mean, runs)
-    return replace(effect, low=low, high=high, p=p)
-
-
 def _effect(
     study: Study,
     factor: str,
     value: Scalar,
     reference: Scalar,
     position: int,
-    without: pd.Series,
-    changed: pd.Series,
+    pairs: pd.DataFrame,
+    spread: Noise,
+    runs: int,
 ) -> Effect:
+    """Of pairs by seed, in two columns: without the change and with it; p is not corrected here.
+
+    The difference of a pair has `runs` times the variance of `spread`.
+    """
+    without, changed = pairs.iloc[:, 0], pairs.iloc[:, 1]
     per_seed = (changed - without).groupby(level="seed").mean()
+    mean = float(per_seed.mean())
+    low = high = p = float("nan")
+    if len(per_seed) > 1:
+        counts = without.groupby(level="seed").size()
+        low, high, p = spread.test(mean, runs * float((1 / counts).sum()) / len(counts) ** 2)
     return Effect(
         factor=factor,
         value=value,
@@ -185,8 +178,8 @@ def _effect(
         differences={int(seed): float(each) for seed, each in per_seed.items()},
         planned=len(study.seeds),
         baseline=float(without.groupby(level="seed").mean().mean()),
-        mean=float(per_seed.mean()),
-        low=float("nan"),
-        high=float("nan"),
-        p=float("nan"),
+        mean=mean,
+        low=low,
+        high=high,
+        p=p,
     )
