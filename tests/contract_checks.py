@@ -17,6 +17,7 @@ import safetensors.torch
 import torch
 from contract_crystals import CASES, DIFFERENT, SIZES, TIES, UNKNOWN, rows_of
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.batch import CrystalBatch
@@ -151,6 +152,26 @@ def trains_to_the_same_bits(subject: Subject) -> None:
     assert all(torch.equal(first, second) for first, second in zip(run(), run(), strict=True))
 
 
+def takes_the_statistics_of_a_pass(subject: Subject) -> None:
+    """Where it has batch norm: evaluated as in training, however often it saw the batch before."""
+    model = subject.built(seed=2, dtype=torch.float64)
+    if not any("running" in name for name in model.state_dict()):
+        return
+    many = np.tile(rows_of(subject.store, "given"), 4)  # variances are divided by one row less in evaluation
+    batch = subject.batches(many).to("cpu", torch.float64)
+    for layer in model.modules():
+        if isinstance(layer, nn.Dropout):
+            layer.p = 0.0
+    with torch.no_grad():
+        trained = model.train()(batch).flatten()
+        update_bn([batch], model)
+        once = model.eval()(batch).flatten()
+        update_bn([batch] * 3, model)
+        torch.testing.assert_close(model.eval()(batch).flatten(), once)
+    departure = ((once - trained).abs().max() / trained.std()).item()
+    assert departure < 0.25, f"evaluated, predictions change by {departure:.2g} of their spread"
+
+
 def keeps_its_state(subject: Subject) -> None:
     """What is stored of a model, put into another, gives its predictions to the last bit."""
     stored = safetensors.torch.save({k: v.contiguous() for k, v in subject.model.state_dict().items()})
@@ -216,6 +237,7 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
     sees_distances_and_elements,
     predicts_each_crystal_alone,
     trains_to_the_same_bits,
+    takes_the_statistics_of_a_pass,
     keeps_its_state,
     learns_eight_crystals,
 )  # beside `predicts_the_same` and `trains_every_parameter`, from which a model may have exceptions

@@ -43,10 +43,16 @@ class CountedNorm(nn.BatchNorm1d):
 
     @torch.no_grad()
     def update(
-        self, mean: Float[Tensor, " width"], variance: Float[Tensor, " width"], total: Real[Tensor, ""]
+        self,
+        mean: Float[Tensor, " width"],
+        variance: Float[Tensor, " width"],
+        total: float | Real[Tensor, ""],
     ) -> None:
-        """Moves the running statistics towards the mean and the variance (divided by `total`) of all rows."""
-        momentum = self.momentum or 0.0
-        self.running_mean.lerp_(mean, momentum)
-        self.running_var.lerp_(variance * (total / (total - 1)), momentum)
+        """Moves the running statistics towards the mean and the variance (divided by `total`) of all rows.
+
+        As in PyTorch, without a momentum all batches count the same.
+        """
         self.num_batches_tracked.add_(1)
+        share = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance * (total / (total - 1)), share)

@@ -14,20 +14,17 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from baselines.features.counted_norm import CountedNorm
 
 PORTION = 2**17  # numbers, on a CPU
 
 
-class NormSiLU(nn.BatchNorm1d):
-    """`BatchNorm1d`, then SiLU; a single row has no variance and is normalised by the running statistics."""
-
-    running_mean: Float[Tensor, " width"]
-    running_var: Float[Tensor, " width"]
-    num_batches_tracked: Int[Tensor, ""]
-    momentum: float
+class NormSiLU(CountedNorm):
+    """`CountedNorm`, then SiLU; a single row has no variance and is normalised by the running statistics."""
 
     def forward(
         self,
@@ -45,11 +42,9 @@ class NormSiLU(nn.BatchNorm1d):
         own = self.training and len(input) > 1
         mean, variance = self.running_mean, self.running_var
         if own:
-            total = len(input) if counts is None else float(counts.sum())
+            total = float(len(input) if counts is None else counts.sum())
             mean, variance = moments(input.detach(), counts)
-            self.num_batches_tracked += 1
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * (total / (total - 1)), self.momentum)
+            self.update(mean, variance, total)
         return _NormSiLU.apply(input, self.weight, self.bias, mean, variance + self.eps, counts, skip, own)
 
 

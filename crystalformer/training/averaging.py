@@ -1,23 +1,23 @@
 """Averages of the weights: over the last epochs with equal weight (SWA), or exponentially decaying (EMA)."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 
 class WeightAverage:
-    """Running mean of a model's parameters and floating-point buffers, updated after each step.
+    """Running mean of a model's parameters, updated after each step; buffers are the model's present ones.
 
     Without `ema_decay` every step counts the same (stochastic weight averaging, Izmailov et al., UAI 2018).
     With it the average moves by 1 - d of the way to the present weights, where d = min(ema_decay,
     (1 + t) / (10 + t)) after t earlier steps: the start is soon forgotten however short the run.
 
-    Running statistics of batch normalisation are averaged with the weights, so no extra pass over the
-    data is needed.
+    Running statistics of batch normalisation are those of the model's weights, not of the average: see
+    `batch_statistics`.
     """
 
     def __init__(self, model: nn.Module, ema_decay: float = 0.0) -> None:
-        self._average = AveragedModel(model, use_buffers=True)
+        self._average = AveragedModel(model)
         self._ema_decay, self._steps = ema_decay, 0
 
     @property
@@ -38,15 +38,10 @@ class WeightAverage:
         """
         t = self._steps
         share = 1 - min(self._ema_decay, (1 + t) / (10 + t)) if self._ema_decay else 1 / (t + 1)
-        pairs = list(zip(_tensors(self.module), _tensors(model), strict=True))
-        moving = [pair for pair in pairs if t and pair[0].is_floating_point()]
-        if moving:
-            torch._foreach_lerp_([pair[0] for pair in moving], [pair[1] for pair in moving], share)
-        for ours, theirs in pairs:
-            if not t or (self._ema_decay and not ours.is_floating_point()):
-                ours.copy_(theirs)
-            elif not ours.is_floating_point():
-                ours.add_(theirs.sub(ours).div(t + 1).to(ours.dtype))
+        share = share if t else 1.0
+        torch._foreach_lerp_(list(self.module.parameters()), list(model.parameters()), share)
+        for ours, theirs in zip(self.module.buffers(), model.buffers(), strict=True):
+            ours.copy_(theirs)
         self._steps += 1
 
     def state(self) -> dict:
@@ -58,7 +53,3 @@ class WeightAverage:
         """Take over what `state` gave."""
         self._average.load_state_dict(state)
         self._steps = int(self._average.n_averaged)
-
-
-def _tensors(module: nn.Module) -> list[Tensor]:
-    return [*module.parameters(), *module.buffers()]

@@ -5,10 +5,8 @@ with batch normalisation is the exception: each part is normalised by its own me
 statistics are updated once a part (over processes, their weighted mean is kept).
 """
 
-import logging
 import math
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Int
@@ -16,10 +14,8 @@ from torch import Tensor, nn
 
 from crystalformer.data.batch import CrystalBatch
 from crystalformer.data.parts import balanced_parts
-from crystalformer.training.memory import give_back, out_of_memory
+from crystalformer.training.passes import Passes
 from crystalformer.training.ranks import Ranks
-
-log = logging.getLogger(__name__)
 
 
 class BatchGradient:
@@ -31,11 +27,8 @@ class BatchGradient:
         sizes: atoms per cell of the crystals of the store.
         loss: mean over the crystals it is given.
         device: of the model.
-        micro_batch: crystals of one pass at most; "auto": all, and half as many whenever memory is short.
+        passes: how many crystals go through the model at once.
         ranks: the processes that share the batch, None: this one alone.
-
-    Attributes:
-        most: crystals of one pass at most, None: no bound (yet).
     """
 
     def __init__(
@@ -45,13 +38,11 @@ class BatchGradient:
         sizes: Int[np.ndarray, " crystals"],
         loss: Callable[[Tensor, Tensor], Tensor],
         device: str,
-        micro_batch: int | Literal["auto"] | None = None,
+        passes: Passes,
         ranks: Ranks | None = None,
     ) -> None:
         self._model, self._make_batch, self._sizes = model, make_batch, sizes
-        self._loss, self._device, self._ranks = loss, device, ranks
-        self.shrinks = micro_batch == "auto"
-        self.most = micro_batch if isinstance(micro_batch, int) else None
+        self._loss, self._device, self._passes, self._ranks = loss, device, passes, ranks
 
     def __call__(self, rows: Int[np.ndarray, " batch"]) -> tuple[float, float]:
         """Mean loss and mean absolute error over these store rows, in scaled units.
@@ -66,30 +57,14 @@ class BatchGradient:
             told.sums = self._of_own(own, len(rows))
         return self._ranks.add_up_step(self._model, len(own) / len(rows), told)
 
-    def shrink(self, error: Exception, crystals: int) -> bool:
-        """After `error` with so many crystals in a pass: whether fewer are worth a try; then `most` says how
-        many.
-        """
-        if not self.shrinks or not out_of_memory(error) or min(crystals, self.most or crystals) <= 1:
-            return False
-        self.most = math.ceil(min(crystals, self.most or crystals) / 2)
-        log.warning("memory was short: at most %d crystals in a pass from now on (%s)", self.most, error)
-        return True
-
     def _of_own(self, rows: np.ndarray, total: int) -> tuple[float, float]:
         """What these rows, of `total` in the batch, add to its gradient, loss and error."""
-        while True:
-            try:
-                return self._in_parts(rows, total)
-            except Exception as error:
-                if not self.shrink(error, len(rows)):
-                    raise
-            give_back(self._device)  # here, where the failed attempt's tensors are gone with its error
+        return self._passes.attempt(lambda: self._in_parts(rows, total), len(rows))
 
     def _in_parts(self, rows: np.ndarray, total: int) -> tuple[float, float]:
         self._model.zero_grad(set_to_none=True)
         loss_sum = error_sum = 0.0
-        for part in self._parts(rows):
+        for part in self._passes.parts(rows):
             weight = len(part) / total
             batch = self._make_batch(part).to(self._device)
             prediction = self._model(batch)
@@ -98,14 +73,6 @@ class BatchGradient:
             loss_sum += loss.item() * weight
             error_sum += (prediction.detach() - batch.targets).abs().mean().item() * weight
         return loss_sum, error_sum
-
-    def _parts(self, rows: np.ndarray) -> list[np.ndarray]:
-        if not len(rows):
-            return []
-        if self.most is None or len(rows) <= self.most:
-            return [rows]
-        parts = balanced_parts(self._sizes[rows], math.ceil(len(rows) / self.most), self.most)
-        return [rows[part] for part in parts]
 
 
 def clipped_norm(model: nn.Module, bound: float) -> float:

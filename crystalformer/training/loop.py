@@ -16,16 +16,17 @@ from torch import nn
 from torch.nn import functional as F
 
 from crystalformer.data.batch import CrystalBatch
-from crystalformer.data.loader import EpochOrder, evaluation_batches
+from crystalformer.data.loader import EpochOrder
 from crystalformer.data.targets import TargetScaler
 from crystalformer.metrics import mae
 from crystalformer.training.averaging import WeightAverage
 from crystalformer.training.batch_gradient import BatchGradient, clipped_norm
+from crystalformer.training.batch_statistics import estimate_statistics
 from crystalformer.training.config import TrainConfig
 from crystalformer.training.device_steps import DeviceSteps, Loss, resident
-from crystalformer.training.evaluate import predict
-from crystalformer.training.memory import give_back
+from crystalformer.training.evaluate import Evaluation
 from crystalformer.training.optimizers import build_optimizer, learning_rate, momentum, set_step
+from crystalformer.training.passes import Passes
 from crystalformer.training.ranks import Ranks
 
 _LOSSES: dict[str, Loss] = {"l1": F.l1_loss, "mse": F.mse_loss, "smooth_l1": F.smooth_l1_loss}
@@ -98,8 +99,12 @@ class Trainer:
         self.optimizer = build_optimizer(self.model, config)
         self.order = EpochOrder(data.train, config.batch_size, seed)
         self.steps_per_epoch = len(self.order.epoch(0))
+        self._passes = Passes(config.micro_batch, data.sizes, device)
         self._gradient = BatchGradient(
-            self.model, data.make_batch, data.sizes, _LOSSES[config.loss], device, config.micro_batch, ranks
+            self.model, data.make_batch, data.sizes, _LOSSES[config.loss], device, self._passes, ranks
+        )
+        self._evaluation = Evaluation(
+            data.val, data.sizes, data.scaler, config.batch_size, self._passes, device, ranks
         )
         self._ranks = ranks
         self.average: WeightAverage | None = None
@@ -123,11 +128,11 @@ class Trainer:
     @property
     def crystals_at_once(self) -> int:
         """Crystals of one pass through the model, in training and prediction, at most."""
-        return min(self.config.batch_size, self._gradient.most or self.config.batch_size)
+        return min(self.config.batch_size, self._passes.most or self.config.batch_size)
 
     def bound_passes(self, crystals: int) -> None:
         """Begin with passes of so many crystals, as if memory had been short before."""
-        self._gradient.most = crystals
+        self._passes.most = crystals
 
     @property
     def kept_model(self) -> nn.Module:
@@ -166,7 +171,7 @@ class Trainer:
         seconds = time.perf_counter() - started
         self.epoch += 1
         val_raw = self._validate(self.model)
-        val_kept = val_raw if self.average is None else self._validate(self.average.module)
+        val_kept = val_raw if self.average is None else self._validate_average(order)
         self.last_record = EpochRecord(
             epoch=self.epoch,
             train_mae=train_mae,
@@ -267,31 +272,13 @@ class Trainer:
         return error * self.data.scaler.stds[0], norm
 
     def _validate(self, model: nn.Module) -> float:
-        batches = evaluation_batches(self.data.val, self.config.batch_size, self.data.sizes)
-        if self._ranks is None:
-            rows, predictions = self._predict(model, batches)
-        else:
-            rows = np.concatenate(batches)
-            places = {row: place for place, row in enumerate(rows.tolist())}
-            own, values = np.empty(0, dtype=np.int64), np.empty((0, 1))
-            with self._ranks.together() as told:
-                if dealt := batches[self._ranks.rank :: self._ranks.size]:
-                    own, values = self._predict(model, dealt)
-            shape = (len(rows), len(self.data.scaler.means))
-            predictions = self._ranks.add_up_rows([places[row] for row in own.tolist()], values, shape, told)
+        rows, predictions = self._evaluation(model, self._make_batch)
         if not np.isfinite(predictions).all():
             raise Diverged(f"a validation prediction is not finite after epoch {self.epoch}")
         return mae(self.data.values[rows], predictions[:, 0])
 
-    def _predict(self, model: nn.Module, batches: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Store rows and predictions; where memory is short, in smaller batches if the recipe allows it."""
-        while True:
-            if self.crystals_at_once < self.config.batch_size:
-                rows = np.concatenate(batches)
-                batches = evaluation_batches(rows, self.crystals_at_once, self.data.sizes)
-            try:
-                return predict(model, self._make_batch, batches, self.data.scaler, self.device)
-            except Exception as error:
-                if not self._gradient.shrink(error, max(map(len, batches))):
-                    raise
-            give_back(self.device)
+    def _validate_average(self, batches: list[np.ndarray]) -> float:
+        """The validation error of the average, once it has seen these batches of training crystals."""
+        model = self.kept_model
+        estimate_statistics(model, batches, self._make_batch, self._passes, self.device, self._ranks)
+        return self._validate(model)

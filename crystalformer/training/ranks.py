@@ -102,6 +102,16 @@ class Ranks:
             own.copy_(common)
         return head[2], head[3]
 
+    @torch.no_grad()
+    def average_statistics(self, model: nn.Module, share: float, told: Told) -> None:
+        """Replace batch-norm statistics by their mean over the processes, each weighted by its `share`."""
+        statistics = _running_statistics(model)
+        flags = statistics[0].new_tensor(told.flags)
+        flat = self._sum(torch.cat([flags, *(each.reshape(-1) * share for each in statistics)]))
+        self._raise_failures(told, flat[:2].tolist())
+        for own, common in zip(statistics, _cut(flat[2:], [each.shape for each in statistics]), strict=True):
+            own.copy_(common)
+
     def add_up_rows(
         self, own: Sequence[int], values: Float[np.ndarray, "own targets"], shape: tuple[int, ...], told: Told
     ) -> Float64[np.ndarray, "rows targets"]:

@@ -21,12 +21,16 @@ def test_distinct_rows_are_found_in_order() -> None:
     assert found.counts.tolist() == [2, 1, 2]
 
 
+@pytest.mark.parametrize("momentum", [0.1, None])
 @pytest.mark.parametrize("training", [True, False])
-def test_a_norm_counts_rows_as_often_as_they_occur(training) -> None:
+def test_a_norm_counts_rows_as_often_as_they_occur(training, momentum) -> None:
     torch.manual_seed(0)
-    x, counts = torch.randn(5, 3).double(), torch.tensor([1, 4, 2, 1, 3])
-    norm, plain = CountedNorm(3).double().train(training), torch.nn.BatchNorm1d(3).double().train(training)
+    counts = torch.tensor([1, 4, 2, 1, 3])
+    norm, plain = (
+        kind(3, momentum=momentum).double().train(training) for kind in (CountedNorm, torch.nn.BatchNorm1d)
+    )
     for _ in range(2):
+        x = torch.randn(5, 3).double()
         expected = plain(x.repeat_interleave(counts, dim=0))
         torch.testing.assert_close(norm(x, counts).repeat_interleave(counts, dim=0), expected)
     for name, value in plain.state_dict().items():

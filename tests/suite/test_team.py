@@ -13,7 +13,9 @@ import torch
 from trial_tasks import task_of
 
 from crystalformer.data.parts import balanced_parts
+from crystalformer.training.batch_statistics import estimate_statistics
 from crystalformer.training.evaluate import predict
+from crystalformer.training.passes import Passes
 from crystalformer.training.ranks import LostRank
 from suite.ray_driver.actor import TrialActor
 from suite.team import Place
@@ -113,3 +115,10 @@ def test_with_batch_normalisation_all_processes_keep_the_same_statistics(tmp_pat
     data = run.setup.data  # of the validation crystals, half were predicted with the other's statistics
     rows, mine = predict(run.trainer.kept_model, data.make_batch, [data.val], data.scaler)
     assert errors[-1] == pytest.approx(np.abs(data.values[rows] - mine[:, 0]).mean(), rel=1e-5)
+    together = {name: value.clone() for name, value in run.trainer.kept_model.named_buffers()}
+    seen, passes = run.trainer.order.epoch(2), Passes(None, data.sizes, "cpu")
+    assert len(seen) > 1  # so that each process had some of the batches
+    estimate_statistics(run.trainer.kept_model, seen, data.make_batch, passes, "cpu")
+    for name, alone in run.trainer.kept_model.named_buffers():
+        if "running" in name:
+            torch.testing.assert_close(together[name], alone, rtol=1e-5, atol=1e-6)
