@@ -1,12 +1,12 @@
 """Batch norm's running statistics of averaged weights: those of the average, not an average of others."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from counting_model import CountingModel, counting_data
+from scarce_memory import bounded_passes
 from torch import Tensor, nn
 
 from crystalformer.training import batch_statistics
@@ -16,7 +16,6 @@ from crystalformer.training.loop import Trainer, TrainingData
 from crystalformer.training.passes import Passes
 
 CONFIG = TrainConfig(epochs=4, batch_size=8, lr=0.02, swa_epochs=2)
-SHORT = torch.OutOfMemoryError("CUDA out of memory")
 
 
 @pytest.fixture
@@ -93,7 +92,7 @@ def test_small_passes_see_the_same_crystals(data: TrainingData, most: int) -> No
 
 def test_after_a_lack_of_memory_it_begins_again_with_smaller_passes(data: TrainingData) -> None:
     run = trainer(data)
-    seen = _bound(run.model, holds=4)
+    seen = bounded_passes(run.model, holds=4)
     passes = Passes("auto", data.sizes, "cpu")
     batches = run.order.epoch(0)
     estimate_statistics(run.model, batches, data.make_batch, passes, "cpu")
@@ -105,25 +104,10 @@ def test_after_a_lack_of_memory_it_begins_again_with_smaller_passes(data: Traini
         estimate_statistics(run.model, batches, data.make_batch, Passes(None, data.sizes, "cpu"), "cpu")
 
 
-def _bound(model: CountingModel, holds: int) -> list[int]:
-    """The sizes of the passes from now on; larger ones than `holds` fail."""
-    forward: Callable[..., Tensor] = model.forward
-    seen: list[int] = []
-
-    def bounded(batch: object) -> Tensor:
-        seen.append(len(batch))  # type: ignore[arg-type]
-        if len(batch) > holds:  # type: ignore[arg-type]
-            raise SHORT
-        return forward(batch)
-
-    model.forward = bounded  # type: ignore[method-assign,assignment]
-    return seen
-
-
 def test_no_more_crystals_than_are_enough(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_statistics, "ENOUGH", 10)
     run = trainer(data)
-    seen = _bound(run.model, holds=8)
+    seen = bounded_passes(run.model, holds=8)
     estimate_statistics(run.model, run.order.epoch(0), data.make_batch, run._passes, "cpu")
     assert seen == [8]
 

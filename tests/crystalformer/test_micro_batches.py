@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scarce_memory import bounded_passes
 
 from crystalformer.data.parts import balanced_parts
 from crystalformer.data.targets import TargetScaler
@@ -21,7 +22,6 @@ MODEL = CrystalformerConfig(
 )
 # SGD: Adam would enlarge the rounding of gradients that are nearly zero.
 CONFIG = TrainConfig(epochs=3, batch_size=8, lr=0.01, optimizer="sgd", swa_epochs=1)
-SHORT = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
 
 @pytest.fixture
@@ -79,23 +79,9 @@ def test_small_passes_train_as_the_whole_batch_does(data, micro_batch):
     torch.testing.assert_close(weights(parts), weights(whole), rtol=1e-5, atol=1e-6)
 
 
-def scarce(run, holds):
-    """The model from now on has memory for so many crystals in a pass."""
-    forward, passes = run.model.forward, []
-
-    def bounded(batch):
-        passes.append(len(batch))
-        if len(batch) > holds:
-            raise SHORT
-        return forward(batch)
-
-    run.model.forward = bounded
-    return passes
-
-
 def test_after_a_lack_of_memory_the_step_is_taken_in_smaller_passes(data):
     whole, short = trainer(data, swa_epochs=0), trainer(data, swa_epochs=0, micro_batch="auto")
-    passes = scarce(short, holds=2)
+    passes = bounded_passes(short.model, holds=2)
     expected, record = whole.run_epoch(), short.run_epoch()
     assert passes[:7] == [8, 4, 2, 2, 2, 2, 2]  # tried, tried, a step in four passes, and validation
     assert record.train_mae == pytest.approx(expected.train_mae, rel=1e-5)
@@ -106,19 +92,19 @@ def test_after_a_lack_of_memory_the_step_is_taken_in_smaller_passes(data):
 def test_validation_shrinks_its_batches_as_well(data):
     run = trainer(data, swa_epochs=0, micro_batch="auto")
     expected = trainer(data, swa_epochs=0)._validate(run.model)
-    passes = scarce(run, holds=1)
+    passes = bounded_passes(run.model, holds=1)
     assert run._validate(run.model) == pytest.approx(expected, rel=1e-5)
     assert passes == [4, 2, 1, 1, 1, 1]
 
 
 def test_it_is_given_up_where_one_crystal_is_too_large_or_nobody_asked(data):
     run = trainer(data, micro_batch="auto")
-    scarce(run, holds=0)
+    bounded_passes(run.model, holds=0)
     with pytest.raises(torch.OutOfMemoryError):
         run.run_epoch()
     assert run.crystals_at_once == 1
     fixed = trainer(data, micro_batch=4)
-    passes = scarce(fixed, holds=2)
+    passes = bounded_passes(fixed.model, holds=2)
     with pytest.raises(torch.OutOfMemoryError):
         fixed.run_epoch()
     assert passes == [4]
