@@ -33,8 +33,9 @@ def expected(space: SearchSpace, root: Path) -> Expected | None:
 
 def _counts(dataset: Dataset, target: str, rule: SplitSpec, data: DataSpec) -> dict[str, int]:
     counts = _whole_counts(dataset, target, rule, data.subset)
-    if counts and data.train_crystals is not None:
-        counts["train"] = min(counts["train"], data.train_crystals)
+    for part, drawn in (("train", data.train_crystals), ("val", data.val_crystals)):
+        if counts and drawn is not None:
+            counts[part] = min(counts[part], drawn)
     return counts
 
 

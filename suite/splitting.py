@@ -21,13 +21,17 @@ def split_of(data: DataSpec, converted: Conversion, target: str) -> Split:
         ValueError: the target lacks for more crystals than may be left out, or the rule does not fit the
         data.
     """
-    split = _whole_split(data, converted, target)
-    if data.train_crystals is None:
-        return split
+    split, seed = _whole_split(data, converted, target), data.split[target].seed
     try:
-        return split.fewer_train(data.train_crystals, data.split[target].seed)
+        key = "train_crystals"
+        if data.train_crystals is not None:
+            split = split.fewer("train", data.train_crystals, seed)
+        key = "val_crystals"
+        if data.val_crystals is not None:
+            split = split.fewer("val", data.val_crystals, seed)
     except ValueError as error:
-        raise ValueError(f"data.train_crystals: {error}") from error
+        raise ValueError(f"data.{key}: {error}") from error
+    return split
 
 
 def _whole_split(data: DataSpec, converted: Conversion, target: str) -> Split:

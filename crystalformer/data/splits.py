@@ -12,7 +12,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 
@@ -89,21 +89,24 @@ class Split:
         )
         return Split.of(train, val, test, self.rule)
 
-    def fewer_train(self, count: int, seed: int) -> "Split":
-        """So many of its training crystals, drawn at random, and all others; a smaller `count` draws a part
-        of a larger one.
+    def fewer(self, part: Literal["train", "val"], count: int, seed: int) -> "Split":
+        """So many of the crystals of one part, drawn at random, and all others; a smaller `count` draws a
+        part of a larger one.
 
         Raises:
             ValueError: there are fewer.
         """
-        if not 0 < count <= len(self.train):
-            raise ValueError(f"expected from 1 to the {len(self.train)} crystals of the split, got {count}")
-        shuffled = list(self.train)
-        random.Random(f"train {seed}").shuffle(shuffled)
+        lists = {"train": self.train, "val": self.val}
+        ids = lists[part]
+        if not 0 < count <= len(ids):
+            raise ValueError(f"expected from 1 to the {len(ids)} crystals of the split, got {count}")
+        shuffled = list(ids)
+        random.Random(f"{part} {seed}").shuffle(shuffled)
         drawn = set(shuffled[:count])
-        train = [id_ for id_ in self.train if id_ in drawn]
-        rule = f"{self.rule}, of training {count} crystals drawn with seed {seed}"
-        return Split.of(train, self.val, self.test, rule)
+        lists[part] = tuple(id_ for id_ in ids if id_ in drawn)
+        purpose = "training" if part == "train" else "validation"
+        rule = f"{self.rule}, of {purpose} {count} crystals drawn with seed {seed}"
+        return Split.of(**lists, test=self.test, rule=rule)
 
     @property
     def test_hash(self) -> str:

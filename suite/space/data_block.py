@@ -24,6 +24,7 @@ class DataSpec:
         cell: which cell of each crystal is used.
         subset: so many crystals, drawn with the seed of the split, are divided by it; None: all.
         train_crystals: so many of the training crystals, drawn likewise, are trained on; None: all.
+        val_crystals: so many of the validation crystals, drawn likewise, validate; None: all.
     """
 
     dataset: str | Path
@@ -34,6 +35,7 @@ class DataSpec:
     cell: str = AS_GIVEN
     subset: int | None = None
     train_crystals: int | None = None
+    val_crystals: int | None = None
 
 
 def read_data(node: Node, folder: Path) -> DataSpec:
@@ -59,7 +61,8 @@ def read_data(node: Node, folder: Path) -> DataSpec:
         max_rejected=0 if rejected is None else rejected.whole(at_least=0),
         cell=block["cell"].one_of("cell", CELLS) if "cell" in block else AS_GIVEN,
         subset=_subset(block.get("subset"), dataset),
-        train_crystals=_train_crystals(block.get("train_crystals")),
+        train_crystals=_drawn(block.get("train_crystals")),
+        val_crystals=_drawn(block.get("val_crystals")),
     )
 
 
@@ -72,7 +75,7 @@ def _subset(node: Node | None, dataset: str | Path) -> int | None:
     return crystals
 
 
-def _train_crystals(node: Node | None) -> int | None:
+def _drawn(node: Node | None) -> int | None:
     return None if node is None or node.value is None else node.whole(at_least=1)
 
 

@@ -31,7 +31,17 @@ BLOCKS: dict[str, tuple[str, ...]] = {
         "include",
         "tensorboard",
     ),
-    "data": ("dataset", "target", "split", "subset", "train_crystals", "unit", "max_rejected", "cell"),
+    "data": (
+        "dataset",
+        "target",
+        "split",
+        "subset",
+        "train_crystals",
+        "val_crystals",
+        "unit",
+        "max_rejected",
+        "cell",
+    ),
     "tensorboard": ("histograms",),
     "budget": ("trials", "epochs", "hours", "gpu_hours", "total_epochs"),
     "search": (

@@ -227,6 +227,7 @@ def _content(
             "split": {target: rule.plain() for target, rule in data.split.items()},
             **({} if data.subset is None else {"subset": data.subset}),
             **({} if data.train_crystals is None else {"train_crystals": data.train_crystals}),
+            **({} if data.val_crystals is None else {"val_crystals": data.val_crystals}),
             **({} if data.cell == AS_GIVEN else {"cell": data.cell}),
         },
         "objective": objective,

@@ -75,6 +75,28 @@ def test_fewer_training_crystals_and_the_same_test(tmp_path: Path) -> None:
         space_with(tmp_path, train_crystals=0)
 
 
+def test_fewer_validation_crystals_and_the_same_others(tmp_path: Path) -> None:
+    """Each smaller validation set is part of a larger one, whatever else is drawn."""
+    rule = {"train": 0.5, "val": 0.3, "test": 0.2, "seed": 5}
+    whole = prepare_data(space_with(tmp_path, split=rule), tmp_path / "data").splits[TARGET]
+    larger: set[str] = set(whole.val)
+    for count, trained in ((8, 20), (2, 4)):
+        space = space_with(tmp_path, split=rule, val_crystals=count, train_crystals=trained)
+        split = prepare_data(space, tmp_path / "data").splits[TARGET]
+        assert (len(split.train), len(split.val)) == (trained, count)
+        assert set(split.val) < larger
+        assert split.test == whole.test
+        assert split.rule.endswith(f"of validation {count} crystals drawn with seed 5")
+        larger = set(split.val)
+    assert load_space(tmp_path / "space.yaml", ("data.val_crystals=3",)).digest != space.digest
+    with pytest.raises(
+        ValueError, match=r"data.val_crystals: expected from 1 to the 12 crystals of the split"
+    ):
+        prepare_data(space_with(tmp_path, split=rule, val_crystals=13), tmp_path / "data")
+    with pytest.raises(SpaceError, match=r"val_crystals: expected a whole number of at least 1"):
+        space_with(tmp_path, val_crystals=0)
+
+
 @pytest.mark.parametrize("kind", ["composition", "prototype", "element"])
 def test_whole_groups(tmp_path: Path, kind: str) -> None:
     space = space_with(tmp_path, split={"group": kind, "val": 0.2, "test": 0.2, "seed": 3})
