@@ -23,8 +23,9 @@ class SizeCurve:
 
     `points`: a row per model (or floor) and number, with the columns `train_crystals`, `experiment`, `model`,
     `label`, `kind` (measured or floor), `mae` (mean over the seeds), `sd`, `mae_low`, `mae_high`, `n_seeds`,
-    `n_expected`, `params`, `run_ids`; models by their error at the largest number that they were trained on,
-    floors last. `commands`: those that give the runs again.
+    `n_expected`, `epochs`, `params`, `run_ids`; models by their error at the largest number that they were
+    trained on, floors last. Where a model was trained for several numbers of epochs, the fewer are curves of
+    their own ("..., trained less"). `commands`: those that give the runs again.
     """
 
     dataset: str
@@ -43,6 +44,16 @@ class SizeCurve:
     def of(self, label: str) -> pd.DataFrame:
         """The points of one model or floor by number of training crystals."""
         return self.points[self.points["label"] == label].sort_values("train_crystals")
+
+    def seen(self, label: str) -> tuple[int, int] | None:
+        """How many training crystals a run saw, each as often as it came, at least and at most; None for a
+        floor.
+        """
+        points = self.of(label)
+        if points["epochs"].isna().any():
+            return None
+        seen = points["train_crystals"] * points["epochs"]
+        return int(seen.min()), int(seen.max())
 
     @property
     def labels(self) -> list[str]:
@@ -111,12 +122,12 @@ def _curve(key: Key, by_size: dict[int, list[Path]], folders: dict[Path, RunFold
         once = rows.assign(train_crystals=size, label=labels)
         floors = once["kind"] == "floor"  # the same in each search
         tables.append(pd.concat([once[~floors], once[floors].drop_duplicates("label")]))
-    points = pd.concat(tables, ignore_index=True)[COLUMNS]
+    points = _told_apart(pd.concat(tables, ignore_index=True)[COLUMNS])
     if (twice := points.duplicated(["label", "train_crystals"])).any():
         row = points[twice].iloc[0]
         raise ReportError(
             f"{row['experiment']}: expected one error of {row['label']} with {row['train_crystals']:,} "
-            f"training crystals, {target}, got two; leave one of the runs out"
+            f"training crystals and {row['epochs']} epochs, {target}, got two; leave one of the runs out"
         )
     first = folders[next(iter(by_size.values()))[0]].search["dataset"]
     commands = [folders[path].search.get("command") for _, paths in sorted(by_size.items()) for path in paths]
@@ -133,7 +144,7 @@ def _curve(key: Key, by_size: dict[int, list[Path]], folders: dict[Path, RunFold
 
 COLUMNS = [
     "train_crystals", "experiment", "model", "label", "kind", "mae", "sd", "mae_low", "mae_high", "n_seeds",
-    "n_expected", "params", "run_ids",
+    "n_expected", "epochs", "params", "run_ids",
 ]  # fmt: skip
 
 
@@ -141,6 +152,16 @@ def _label(folder: RunFolder, row: object) -> str:
     model, floor = row.model, row.kind == "floor"  # type: ignore[attr-defined]
     entries = folder.floors if floor else folder.search["models"]
     return f"{entries[model]['label']} (floor)" if floor else str(entries[model]["label"])
+
+
+def _told_apart(points: pd.DataFrame) -> pd.DataFrame:
+    """Gives the shorter ones of several trainings of a model at one number a label of their own."""
+    here = points.groupby(["label", "train_crystals"])["epochs"]
+    place = here.rank(method="dense", ascending=False).fillna(1)
+    less = place.map(
+        lambda at: "" if at == 1 else ", trained less" if at == 2 else f", trained less ({at:.0f})"
+    )
+    return points.assign(label=points["label"] + less)
 
 
 def _in_order(points: pd.DataFrame) -> pd.DataFrame:

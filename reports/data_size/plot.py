@@ -18,20 +18,25 @@ CAPTION = (
 
 
 def errors_by_size(curve: SizeCurve, theme: Theme) -> Figure:
-    """A line per model, grey ones for the floors."""
+    """A line per model, hollow marks where it is trained less than in another; grey ones for the floors."""
     figure = Figure(figsize=(WIDTH, 4.4))
     axes = figure.add_subplot()
+    drawn: set[str] = set()
     for index, label in enumerate(curve.labels):
         points = curve.of(label)
+        model = str(points["model"].iloc[0])
+        again = model in drawn
+        drawn.add(model)
         floor = bool((points["kind"] == "floor").any())
-        colour = theme.muted if floor else theme.colour(str(points["model"].iloc[0]))
-        line = (":", (0, (1, 3)))[index % 2] if floor else STYLES[index // 6 % len(STYLES)]
+        colour = theme.muted if floor else theme.colour(model)
+        line = (":", (0, (1, 3)))[index % 2] if floor else STYLES[(index // 6 + again) % len(STYLES)]
         axes.errorbar(
             points["train_crystals"],
             points["mae"],
             yerr=np.nan_to_num(points["sd"].to_numpy(np.float64)),
             linestyle=line,
             marker="" if floor else "o",
+            markerfacecolor="none" if again else colour,
             markersize=4,
             color=colour,
             capsize=0 if floor else 2,

@@ -8,12 +8,13 @@ import pandas as pd
 from reports.data_size.curve import COLUMNS, SizeCurve
 from reports.picture import slug
 from reports.render import Cell, PrintedRow, PrintedTable, in_unit, markdown_table
-from reports.rounding import significant, with_sd
+from reports.rounding import count, significant, with_sd
 
 PER_DOUBLING = (
     "Per doubling: what a least-squares line through log(error) over log(number of training crystals) says "
     "of twice as many crystals, between the numbers that were measured."
 )
+SEEN = "Crystals seen: training crystals times epochs. Compare errors of models that have seen about as many."
 
 
 def printed_curve(curve: SizeCurve) -> PrintedTable:
@@ -21,6 +22,7 @@ def printed_curve(curve: SizeCurve) -> PrintedTable:
     quantity = in_unit("Test MAE", curve.unit)
     header = (
         "Model",
+        "Crystals seen",
         *(f"{quantity}, trained on {size:,}" for size in curve.sizes),
         "Per doubling (%)",
     )
@@ -28,6 +30,7 @@ def printed_curve(curve: SizeCurve) -> PrintedTable:
     notes = (
         f"The same {curve.test_crystals:,} test crystals in every column; mean ± standard deviation over the "
         "seeds. Each number of training crystals is a search of its own.",
+        SEEN,
         PER_DOUBLING,
     )
     title = f"{curve.target} on {curve.dataset}: error against the number of training crystals"
@@ -38,7 +41,12 @@ def _row(curve: SizeCurve, label: str) -> PrintedRow:
     points = curve.of(label).set_index("train_crystals")
     cells = tuple(_error(points, size) for size in curve.sizes)
     runs = tuple(run for ids in points["run_ids"] for run in str(ids).split())
-    return PrintedRow(label, (*cells, Cell(change(curve, label))), runs)
+    return PrintedRow(label, (Cell(_seen(curve, label)), *cells, Cell(change(curve, label))), runs)
+
+
+def _seen(curve: SizeCurve, label: str) -> str:
+    seen = curve.seen(label)
+    return "" if seen is None else " to ".join(dict.fromkeys(map(count, seen)))
 
 
 def _error(points: pd.DataFrame, size: int) -> Cell:

@@ -9,7 +9,7 @@ from run_folders import RunFolderMaker
 
 from reports.__main__ import main
 from reports.data_size.curve import size_curves
-from reports.data_size.tables import sentences
+from reports.data_size.tables import printed_curve, sentences
 from reports.readme import BEGIN, END
 from reports.tables import main as tables
 
@@ -65,8 +65,28 @@ def test_runs_that_do_not_belong_together(tmp_path: Path, capsys: pytest.Capture
         errors={"cgcnn": 0.3}, name="twin", train=400, split_hash=f"{400:064x}", **SMALL
     ).write(tmp_path / "twin")
     assert main([*map(str, made), str(twin), *out]) == 2
-    assert "expected one error of CGCNN with 400 training crystals" in capsys.readouterr().err
+    assert "expected one error of CGCNN with 400 training crystals and 6 epochs" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_shorter_training_is_another_curve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = runs(tmp_path, cgcnn={100: 0.4, 400: 0.2}, schnet={100: 0.5})
+    for size, epochs in ((100, 3), (400, 1)):
+        maker = RunFolderMaker(
+            errors={"cgcnn": 0.9},
+            name=f"less-{size}",
+            train=size,
+            split_hash=f"{size:064x}",
+            epochs=epochs,
+            **SMALL,
+        )
+        made.append(maker.write(tmp_path / f"less-{size}"))
+    (curve,) = size_curves(made)
+    assert curve.labels == ["CGCNN", "CGCNN, trained less", "SchNet"]
+    assert [curve.seen(label) for label in curve.labels] == [(600, 2400), (300, 400), (600, 600)]
+    assert (curve.of("CGCNN, trained less")["mae"] > 0.5).all()
+    seen = {row.label: row.cells[0].text for row in printed_curve(curve).rows}
+    assert seen == {"CGCNN": "600 to 2,400", "CGCNN, trained less": "300 to 400", "SchNet": "600"}
 
 
 def test_the_readme_has_a_table_of_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
