@@ -1,10 +1,9 @@
-"""`python -m reports.final_pictures RUN`: pictures of every final run, for TensorBoard.
+"""Pictures of every final run, for TensorBoard.
 
 Each complete final run of a model gets `parity.png` and, where the run folder describes its crystals,
 `elements.png` beside its predictions. Those that are younger than the predictions stay.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,28 +18,11 @@ from reports.model_report.parity import parity
 from reports.model_report.per_crystal import COLUMNS, CrystalErrors, TaskErrors, read_crystals
 from reports.model_report.periodic import periodic_table
 from reports.picture import write_png
-from reports.run_folder import FinalRun, ReportError, read_run_folder
+from reports.run_folder import FinalRun, read_run_folder
 from reports.sections import PeriodicTable
 from reports.theme import THEMES, Theme, style
 
 PARITY, ELEMENTS = "parity.png", "elements.png"
-
-
-def main(arguments: list[str]) -> int:
-    """Exit codes: 0 done, 1 a picture could not be written, 2 the input is wrong."""
-    if len(arguments) != 1:
-        print(f"reports.final_pictures: expected one run folder, got {len(arguments)}", file=sys.stderr)
-        return 2
-    try:
-        written = draw_finals(Path(arguments[0]))
-    except ReportError as error:
-        print(f"reports.final_pictures: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"reports.final_pictures: a picture could not be written: {error}", file=sys.stderr)
-        return 1
-    print(f"{len(written)} pictures")
-    return 0
 
 
 def draw_finals(run: Path) -> list[Path]:
@@ -106,7 +88,3 @@ def elements(table: PeriodicTable, theme: Theme) -> Figure:
     axes.set_axis_off()
     figure.text(0.5, 0.02, table.caption, ha="center", fontsize=8, color=theme.muted, wrap=True)
     return figure
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -135,7 +135,7 @@ def _prepare(options: argparse.Namespace, space: "SearchSpace", console: Console
 def _carry_out(experiment: "Experiment", address: str | None, console: Console, errors: Console) -> int:
     """The stages and the report; what is missing in the end is said and makes the search a failed one."""
     from suite.display import watching
-    from suite.stages import NoUsableTrial, build_report, run_stages, show_final_pictures
+    from suite.stages import NoUsableTrial, build_report, run_stages
 
     _say_left_out(experiment, console)
     for note in experiment.record["notes"]:
@@ -149,7 +149,6 @@ def _carry_out(experiment: "Experiment", address: str | None, console: Console, 
         return FAILED
     experiment.update(status="failed" if missing else "finished", finished=None if missing else _now())
     page = build_report(experiment)
-    show_final_pictures(experiment)
     _show_results(experiment, page, console)
     for line in missing:
         _say(errors, f"missing: {line}")

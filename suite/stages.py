@@ -72,7 +72,8 @@ def run_stages(experiment: Experiment, watcher: Watcher, address: str | None) ->
 
 
 def build_report(experiment: Experiment) -> Path:
-    """Run `python -m reports` on the experiment's folder, which describes its crystals then; its first page.
+    """Have the report built, of which the first page is returned, and the pictures of the final runs drawn,
+    which go into TensorBoard beside their curves. The experiment's folder describes its crystals then.
 
     Raises:
         ReportError: with what the command said.
@@ -81,29 +82,16 @@ def build_report(experiment: Experiment) -> Path:
     run = os.path.relpath(experiment.folder)  # the page shows the path it was given
     if run.startswith(os.pardir):
         run = str(experiment.folder)
-    _reports("reports", run)
-    return experiment.folder / "report" / "index.html"
-
-
-def show_final_pictures(experiment: Experiment) -> None:
-    """Have the pictures of the final runs drawn, and put them into TensorBoard beside their curves.
-
-    Raises:
-        ReportError: with what the command said.
-    """
-    _reports("reports.final_pictures", str(experiment.folder))
+    command = ["-m", "reports.after_search", run]  # the suite imports no reports
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True)
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise ReportError(f"{' '.join(['python', *command])}: {said[-1] if said else 'no message'}")
     for job in final_jobs(experiment):
         found = {title: job.folder / f"{title}.png" for title in PICTURES}
         there = {title: path for title, path in found.items() if path.is_file()}
         write_pictures(Path(job.task.tensorboard), there)
-
-
-def _reports(module: str, run: str) -> None:
-    """Run a command of the reports, a process of its own."""
-    done = subprocess.run([sys.executable, "-m", module, run], capture_output=True, text=True)
-    if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise ReportError(f"python -m {module} {run}: {said[-1] if said else 'no message'}")
+    return experiment.folder / "report" / "index.html"
 
 
 def _search(experiment: Experiment, target: str, watcher: Watcher, fractions: "Fractions") -> None:

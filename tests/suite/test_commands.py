@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NOT_LISTED = {
     "suite",  # the list itself
     # what other commands start
-    "crystalformer.sources.worker", "reports.final_pictures", "suite.probe_worker", "suite.team",
+    "crystalformer.sources.worker", "reports.after_search", "suite.probe_worker", "suite.team",
     # what maintainers run: bundled data, the file of published errors, committed results, docs/commands.md
     "crystalformer.sources.bundle", "reports.published", "reports.publish", "reports.tables",
     "suite.command_page",

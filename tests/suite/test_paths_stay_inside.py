@@ -17,7 +17,7 @@ from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.manifest import StoreError, read_manifest, write_manifest
 from crystalformer.sources.published.texts import open_text
 from reports.__main__ import main as report
-from reports.final_pictures import main as draw
+from reports.after_search import main as after_search
 from reports.publish import main as publish
 from suite.file_names import in_file_names
 from suite.final import run_id
@@ -46,7 +46,7 @@ def test_a_final_run_whose_record_has_another_place_is_refused_by_every_reader(
     before = sorted(run.parents[2].rglob("*"))
     commands: dict[str, Callable[[], int]] = {
         "report": lambda: report([str(run)]),
-        "pictures": lambda: draw([str(run)]),
+        "after a search": lambda: after_search([str(run)]),
         "publish": lambda: publish([str(run), "--out", str(run.parents[1] / "results"), "--dirty"]),
     }
     for what, command in commands.items():
