@@ -48,7 +48,7 @@ def small_space(folder: Path, **changes: object) -> Path:
         "name": "small",
         "data": {"dataset": {"path": str(table)}, "target": "log10_K_VRH", "unit": "log10(GPa)"},
         "budget": {"trials": 6, "epochs": 4},
-        "search": {"grace_epochs": 1, "reduction": 2, "concurrent": 2},
+        "search": {"grace_epochs": 1, "reduction": 2, "concurrent": 1},  # a worker takes seconds to start
         "train": {"batch_size": 8, "lr": {"float": [1.0e-4, 2.0e-3], "log": True}},
         "models": SMALL_MODELS,
         "final": {"seeds": [0, 1]},

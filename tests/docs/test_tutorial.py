@@ -13,14 +13,15 @@ import pytest
 from documents import ROOT, Block, code_blocks, commands
 
 PAGE = ROOT / "docs" / "tutorial.md"
-SHORT = {  # what `--set` and `--trials` make of each search
+SHORT = {  # what `--set` and `--trials` make of each search; each worker of Ray takes seconds to start
     "search_spaces/quickstart.yaml": [
         "budget.epochs=3",
+        "search.concurrent=1",
         "data.subset=96",
         "final.seeds=[0]",
         "models.crystalformer={num_layers: 1, width: 16, heads: 2, ff_width: 32}",
     ],
-    "my.yaml": ["budget.epochs=2", "final.seeds=[0, 1]", "final.floors=false"],
+    "my.yaml": ["budget.epochs=2", "search.concurrent=1", "final.seeds=[0, 1]", "final.floors=false"],
 }
 TRIALS = {"16": "3"}  # where the page asks for more than the file; otherwise two
 
