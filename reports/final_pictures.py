@@ -17,7 +17,7 @@ from reports.model_report.group_errors import group_errors
 from reports.model_report.parity import parity
 from reports.model_report.per_crystal import COLUMNS, CrystalErrors, TaskErrors, read_crystals
 from reports.model_report.periodic import periodic_table
-from reports.picture import write_png
+from reports.picture import png
 from reports.run_folder import FinalRun, read_run_folder
 from reports.sections import PeriodicTable
 from reports.theme import THEMES, Theme, style
@@ -34,11 +34,11 @@ def draw_finals(run: Path) -> list[Path]:
             continue
         errors = _errors(final, crystals)
         with style(THEMES[0]):
-            write_png(parity(errors, THEMES[0]), folder / PARITY)
+            (folder / PARITY).write_bytes(png(parity(errors, THEMES[0])))
             written.append(folder / PARITY)
             table = periodic_table(errors, errors.models[0], group_errors(errors), titled=True)
             if table is not None:
-                write_png(elements(table, THEMES[0]), folder / ELEMENTS)
+                (folder / ELEMENTS).write_bytes(png(elements(table, THEMES[0])))
                 written.append(folder / ELEMENTS)
     return written
 

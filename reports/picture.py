@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -33,22 +34,23 @@ def draw(path: Path, title: str, caption: str, alt: str, make: Callable[[Theme],
         shown = CanvasOfBoth(make(LIGHT)).pixels()
     paths = [path.with_name(f"{path.name}{theme.suffix}.png") for theme in (LIGHT, DARK)]
     for pixels, each in zip(shown, paths, strict=True):
-        _write_png(pixels, each)
+        each.write_bytes(_encoded(pixels))
     return Picture(title, caption, alt, *paths)
 
 
-def write_png(figure: Figure, path: Path) -> None:
-    """A figure as it is."""
+def png(figure: Figure) -> bytes:
+    """A figure as it is, as a PNG file."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    _write_png(np.asarray(canvas.buffer_rgba()), path)
+    return _encoded(np.asarray(canvas.buffer_rgba()))
 
 
-def _write_png(pixels: np.ndarray, path: Path) -> None:
+def _encoded(pixels: np.ndarray) -> bytes:
     """With a palette, a quarter of the size. The same pixels give the same bytes."""
-    picture = Image.fromarray(pixels).convert("RGB")
+    picture, file = Image.fromarray(pixels).convert("RGB"), BytesIO()
     palette = picture.quantize(COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    palette.save(path, "png")
+    palette.save(file, "png")
+    return file.getvalue()
 
 
 def slug(text: str) -> str:

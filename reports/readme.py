@@ -11,12 +11,15 @@ from reports import published
 from reports.ablation.study import is_ablation, studies_of
 from reports.ablation.words import finding
 from reports.data_size.curve import SizeCurve, grouped, size_curves
+from reports.data_size.plot import errors_by_size, errors_by_size_alt
 from reports.data_size.tables import printed_curve
 from reports.load import Results, load
 from reports.mae_table import MaeTable, Task, build
+from reports.picture import png
 from reports.render import in_unit, markdown_table, markdown_words, trials_and_epochs
 from reports.rounding import between, count, p_value, significant, with_sd
 from reports.run_folder import RunFolder, read_run_folder
+from reports.theme import THEMES, style
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 NONE = "No results are committed yet."
@@ -30,8 +33,9 @@ class MarkError(ValueError):
     """The file lacks the marks that the summary stands between."""
 
 
-def with_summary(text: str, folders: Sequence[Path], readme: Path) -> str:
-    """`text`, of the file `readme`, with the summary of the run folders between its marks.
+def with_summary(text: str, results: Path, folders: Sequence[Path], readme: Path) -> dict[Path, str | bytes]:
+    """The file `readme`, with `text` and between its marks the summary of the run folders in `results`; and
+    the pictures of the summary, which lie in `results`.
 
     Raises:
         MarkError: the marks are not there, once each and in order.
@@ -41,16 +45,19 @@ def with_summary(text: str, folders: Sequence[Path], readme: Path) -> str:
         raise MarkError(f"{readme}: expected the lines {BEGIN} and {END} once each, in this order")
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
-    return f"{before}{BEGIN}\n{summary(folders, readme.parent)}{END}{after}"
-
-
-def summary(folders: Sequence[Path], base: Path) -> str:
-    """The tables of all tasks, each of runs on the same crystals, and the ablations; links from `base`."""
     read = {path: read_run_folder(path) for path in folders}
     of_sizes = {path for by_size in grouped(read).values() for paths in by_size.values() for path in paths}
+    curves = {results / f"{curve.slug}.png": curve for curve in size_curves(sorted(of_sizes))}
     others = {path: folder for path, folder in read.items() if path not in of_sizes}
-    parts = [_comparison(paths, tasks, base) for paths, tasks in _comparisons(others).items()]
-    parts += [_sizes(curve) for curve in size_curves(sorted(of_sizes))]
+    summary = _summary(others, curves, readme.parent)
+    pictures = {path: _picture(curve) for path, curve in curves.items()}
+    return {readme: f"{before}{BEGIN}\n{summary}{END}{after}", **pictures}
+
+
+def _summary(read: dict[Path, RunFolder], curves: dict[Path, SizeCurve], base: Path) -> str:
+    """The tables of all tasks, each of runs on the same crystals, and the ablations; links from `base`."""
+    parts = [_comparison(paths, tasks, base) for paths, tasks in _comparisons(read).items()]
+    parts += [_sizes(curve, picture, base) for picture, curve in curves.items()]
     ablations = [_ablation(path, folder, base) for path, folder in read.items() if is_ablation(folder)]
     if ablations:
         parts.append("Ablations:\n\n" + "".join(ablations))
@@ -93,13 +100,19 @@ def _task(results: Results, table: MaeTable, task: Task, base: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _sizes(curve: SizeCurve) -> str:
+def _picture(curve: SizeCurve) -> bytes:
+    with style(THEMES[0]):
+        return png(errors_by_size(curve, THEMES[0]))
+
+
+def _sizes(curve: SizeCurve, picture: Path, base: Path) -> str:
     """The errors of one target over the number of training crystals."""
+    image = f"\n![{markdown_words(errors_by_size_alt(curve))}]({_relative(picture, base)})\n"
     table = printed_curve(curve)
     rows = tuple(replace(row, run_ids=()) for row in table.rows)
     lines = [f"    {command}" for command in curve.commands]
     again = "\nEach number again:\n\n" + "\n".join(lines) + "\n" if lines else ""
-    return markdown_table(replace(table, rows=rows)) + again
+    return markdown_table(replace(table, rows=rows)) + image + again
 
 
 def _rows(table: MaeTable, task: Task, split: str) -> pd.DataFrame:
@@ -139,7 +152,11 @@ def _hours(value: float) -> str:
 
 
 def _link(folder: Path, file: str, base: Path) -> str:
-    return f"[{markdown_words(folder.name)}]({Path(os.path.relpath(folder / file, base)).as_posix()})"
+    return f"[{markdown_words(folder.name)}]({_relative(folder / file, base)})"
+
+
+def _relative(path: Path, base: Path) -> str:
+    return Path(os.path.relpath(path, base)).as_posix()
 
 
 def _commands(results: Results) -> str:

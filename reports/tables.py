@@ -1,8 +1,9 @@
 """`python -m reports.tables [RESULTS] [--readme FILE] [--check]`: every committed table, built again.
 
 Goes through the run folders in RESULTS (default: results), writes the tables of each into its `report`, and
-the summary of all into the README, between two marks. With `--check` nothing is written, and each difference
-is an error: text for text, numbers within what rounding in a sum explains on another machine.
+the summary of all into the README, between two marks; its pictures lie in RESULTS. With `--check` nothing is
+written, and each difference is an error: text for text, numbers within what rounding in a sum explains on
+another machine, pictures within what another version draws.
 """
 
 import argparse
@@ -12,11 +13,15 @@ import sys
 from itertools import zip_longest
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from reports.readme import MarkError, with_summary
 from reports.run_folder import TOLERANCE, ReportError
 from reports.table_files import table_files
 
 MOST_SHOWN = 20
+PICTURE_TOLERANCE = 0.05  # mean difference of grey values, of 255; a line drawn elsewhere makes more
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,9 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"reports.tables: {error}", file=sys.stderr)
         return 2
     if not options.check:
-        for path, text in wanted.items():
+        for path, content in wanted.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
         print(f"{len(wanted)} files written")
         return 0
     found = differences(wanted)
@@ -52,30 +57,41 @@ def run_folders(results: Path) -> list[Path]:
     return sorted(path.parent for path in results.glob("*/search.json"))
 
 
-def rebuilt(results: Path, readme: Path) -> dict[Path, str]:
-    """Place -> text of every file that is generated from the results."""
+def rebuilt(results: Path, readme: Path) -> dict[Path, str | bytes]:
+    """Place -> content of every file that is generated from the results."""
     folders = run_folders(results)
-    files = {
+    files: dict[Path, str | bytes] = {
         folder / "report" / name: text for folder in folders for name, text in table_files([folder]).items()
     }
     try:
         text = readme.read_text(encoding="utf-8")
     except OSError as error:
         raise MarkError(f"{readme}: unreadable: {error}") from error
-    return files | {readme: with_summary(text, folders, readme)}
+    return files | with_summary(text, results, folders, readme)
 
 
-def differences(wanted: dict[Path, str]) -> list[str]:
+def differences(wanted: dict[Path, str | bytes]) -> list[str]:
     """What the files say beside what they should; a file that is not there, or that nothing makes, is one."""
     found = []
-    for path, text in wanted.items():
+    for path, content in wanted.items():
         if not path.is_file():
             found.append(f"{path}: no such file")
+        elif isinstance(content, bytes):
+            found += [] if _looks_like(path, content) else [f"{path}: another picture"]
         else:
-            found += [f"{path}: {each}" for each in _compare(path, path.read_text(encoding="utf-8"), text)]
+            found += [f"{path}: {each}" for each in _compare(path, path.read_text(encoding="utf-8"), content)]
     reports = {path.parent for path in wanted if path.parent.name == "report"}
     present = {path for folder in reports for path in folder.iterdir() if path.is_file()}
     return found + [f"{path}: made by nothing" for path in sorted(present - set(wanted))]
+
+
+def _looks_like(path: Path, content: bytes) -> bool:
+    """Whether a picture is the same but for shades at the edges of lines and letters."""
+    stated, found = (Image.open(file).convert("L") for file in (path, io.BytesIO(content)))
+    if stated.size != found.size:
+        return False
+    apart = np.abs(np.asarray(stated, dtype=float) - np.asarray(found, dtype=float))
+    return bool(apart.mean() < PICTURE_TOLERANCE)
 
 
 def _compare(path: Path, stated: str, found: str) -> list[str]:

@@ -12,6 +12,7 @@ from reports import published
 from reports.ablation.study import is_ablation
 from reports.load import load
 from reports.mae_table import build
+from reports.picture import slug
 from reports.run_folder import ReportError, RunFolder, read_run_folder
 
 Key = tuple[str, str, str, str]  # data set, digest, target, hash of the test crystals
@@ -35,6 +36,11 @@ class SizeCurve:
     test_crystals: int
     points: pd.DataFrame
     commands: tuple[str, ...]
+
+    @property
+    def slug(self) -> str:
+        """What files and anchors of it are called."""
+        return slug(f"size-{self.dataset}-{self.target}")
 
     @property
     def sizes(self) -> list[int]:
@@ -110,18 +116,16 @@ def check_all_take_part(paths: Sequence[Path], curves: Sequence[SizeCurve]) -> N
 
 def _curve(key: Key, by_size: dict[int, list[Path]], folders: dict[Path, RunFolder]) -> SizeCurve:
     name, _, target, _ = key
-    literature = published.load()
     tables = []
     for size, paths in sorted(by_size.items()):
-        results = load(paths)
-        frame = build(results, literature).frame
-        rows = frame[
-            (frame["target"] == target) & (frame["split"] == "test") & (frame["kind"] != "published")
-        ]
-        labels = [_label(results.folders[row.experiment], row) for row in rows.itertuples()]
-        once = rows.assign(train_crystals=size, label=labels)
-        floors = once["kind"] == "floor"  # the same in each search
-        tables.append(pd.concat([once[~floors], once[floors].drop_duplicates("label")]))
+        by_split: dict[
+            str, list[Path]
+        ] = {}  # validated on the same crystals, as those of one table have to be
+        for path in paths:
+            by_split.setdefault(folders[path].search["dataset"]["split"][target]["hash"], []).append(path)
+        rows = pd.concat([_rows(same, target) for same in by_split.values()]).assign(train_crystals=size)
+        floors = rows["kind"] == "floor"  # the same in each search
+        tables += [rows[~floors], rows[floors].drop_duplicates("label")]
     points = _told_apart(pd.concat(tables, ignore_index=True)[COLUMNS])
     if (twice := points.duplicated(["label", "train_crystals"])).any():
         row = points[twice].iloc[0]
@@ -146,6 +150,14 @@ COLUMNS = [
     "train_crystals", "experiment", "model", "label", "kind", "mae", "sd", "mae_low", "mae_high", "n_seeds",
     "n_expected", "epochs", "params", "run_ids",
 ]  # fmt: skip
+
+
+def _rows(paths: list[Path], target: str) -> pd.DataFrame:
+    """The test errors of one target, with the labels of models and floors."""
+    results = load(paths)
+    frame = build(results, published.load()).frame
+    rows = frame[(frame["target"] == target) & (frame["split"] == "test") & (frame["kind"] != "published")]
+    return rows.assign(label=[_label(results.folders[row.experiment], row) for row in rows.itertuples()])
 
 
 def _label(folder: RunFolder, row: object) -> str:

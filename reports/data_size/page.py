@@ -10,7 +10,7 @@ from reports.data_size.curve import SizeCurve
 from reports.data_size.plot import CAPTION, errors_by_size, errors_by_size_alt
 from reports.data_size.tables import curves_csv, curves_markdown, printed_curve, sentences
 from reports.html import page
-from reports.picture import Picture, draw, slug
+from reports.picture import Picture, draw
 from reports.sections import Block, Bullets, Code, Heading, Links, Section
 
 FILES = Links("This as", (("data_size.md", "Markdown"), ("data_size.csv", "CSV, unrounded")))
@@ -42,7 +42,7 @@ def _headline(curve: SizeCurve) -> str:
 
 def _picture(curve: SizeCurve, figures: Path) -> Picture:
     return draw(
-        figures / slug(f"size-{curve.dataset}-{curve.target}"),
+        figures / curve.slug,
         f"Error against training crystals: {curve.target}",
         CAPTION,
         errors_by_size_alt(curve),

@@ -13,8 +13,10 @@ from reports.theme import Theme
 
 CAPTION = (
     "Test MAE over the number of training crystals: mean over the seeds with its standard deviation. Both "
-    "axes are logarithmic: a straight line is a power law. Lower is better."
+    "axes are logarithmic: a straight line is a power law. Lower is better. A floor that is far "
+    "above all models stands in the table alone."
 )
+FAR = 2.5  # times the largest error of a model: such a floor would flatten all other lines
 
 
 def errors_by_size(curve: SizeCurve, theme: Theme) -> Figure:
@@ -22,12 +24,15 @@ def errors_by_size(curve: SizeCurve, theme: Theme) -> Figure:
     figure = Figure(figsize=(WIDTH, 4.4))
     axes = figure.add_subplot()
     drawn: set[str] = set()
+    models = curve.points[curve.points["kind"] != "floor"]
     for index, label in enumerate(curve.labels):
         points = curve.of(label)
         model = str(points["model"].iloc[0])
         again = model in drawn
         drawn.add(model)
         floor = bool((points["kind"] == "floor").any())
+        if floor and points["mae"].min() > FAR * models["mae"].max():
+            continue
         colour = theme.muted if floor else theme.colour(model)
         line = (":", (0, (1, 3)))[index % 2] if floor else STYLES[(index // 6 + again) % len(STYLES)]
         axes.errorbar(
@@ -36,6 +41,7 @@ def errors_by_size(curve: SizeCurve, theme: Theme) -> Figure:
             yerr=np.nan_to_num(points["sd"].to_numpy(np.float64)),
             linestyle=line,
             marker="" if floor else "o",
+            elinewidth=0 if floor else None,
             markerfacecolor="none" if again else colour,
             markersize=4,
             color=colour,

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import pandas as pd
 
 from reports.data_size.curve import COLUMNS, SizeCurve
-from reports.picture import slug
 from reports.render import Cell, PrintedRow, PrintedTable, in_unit, markdown_table
 from reports.rounding import count, significant, with_sd
 
@@ -34,7 +33,7 @@ def printed_curve(curve: SizeCurve) -> PrintedTable:
         PER_DOUBLING,
     )
     title = f"{curve.target} on {curve.dataset}: error against the number of training crystals"
-    return PrintedTable(slug(f"size-{curve.dataset}-{curve.target}"), title, header, rows, notes)
+    return PrintedTable(curve.slug, title, header, rows, notes)
 
 
 def _row(curve: SizeCurve, label: str) -> PrintedRow:

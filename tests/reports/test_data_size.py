@@ -5,13 +5,16 @@ import math
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from run_folders import RunFolderMaker
 
 from reports.__main__ import main
 from reports.data_size.curve import size_curves
+from reports.data_size.plot import errors_by_size
 from reports.data_size.tables import printed_curve, sentences
 from reports.readme import BEGIN, END
 from reports.tables import main as tables
+from reports.theme import THEMES
 
 SMALL = {"val": 8, "test": 30, "seeds": (0, 1)}
 
@@ -55,6 +58,19 @@ def test_page_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     capsys.readouterr()
 
 
+def test_a_floor_far_above_all_models_does_not_flatten_their_lines(tmp_path: Path) -> None:
+    made = []
+    for size in (100, 400):
+        maker = RunFolderMaker(
+            errors={"cgcnn": 0.02}, floors={"mean": 0.4, "forest": 0.04}, name=str(size), train=size, **SMALL
+        )
+        made.append(maker.write(tmp_path / str(size)))
+    (curve,) = size_curves(made)
+    assert curve.labels == ["CGCNN", "Random forest (floor)", "Training mean (floor)"]
+    (axes,) = errors_by_size(curve, THEMES[0]).axes
+    assert axes.get_legend_handles_labels()[1] == ["CGCNN", "Random forest (floor)"]
+
+
 def test_runs_that_do_not_belong_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = runs(tmp_path, cgcnn={100: 0.4, 400: 0.2})
     other = RunFolderMaker(name="other", test_hash="00" * 32, train=50, **SMALL).write(tmp_path / "other")
@@ -76,7 +92,7 @@ def test_a_shorter_training_is_another_curve(tmp_path: Path, capsys: pytest.Capt
             errors={"cgcnn": 0.9},
             name=f"less-{size}",
             train=size,
-            split_hash=f"{size:064x}",
+            split_hash=f"{size:063x}e",  # validated on other crystals
             epochs=epochs,
             **SMALL,
         )
@@ -89,7 +105,9 @@ def test_a_shorter_training_is_another_curve(tmp_path: Path, capsys: pytest.Capt
     assert seen == {"CGCNN": "600 to 2,400", "CGCNN, trained less": "300 to 400", "SchNet": "600"}
 
 
-def test_the_readme_has_a_table_of_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_readme_has_a_table_of_sizes_and_its_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     runs(tmp_path / "results", cgcnn={100: 0.4, 400: 0.2})
     (tmp_path / "README.md").write_text(f"{BEGIN}\n{END}\n")
     monkeypatch.chdir(tmp_path)
@@ -97,4 +115,16 @@ def test_the_readme_has_a_table_of_sizes(tmp_path: Path, monkeypatch: pytest.Mon
     text = (tmp_path / "README.md").read_text()
     assert "trained on 100" in text
     assert text.count("python -m suite.search") == 2
+    name = "results/size-mp-elastic-2015-log10_K_VRH.png"
+    assert f"]({name})" in text
     assert tables(["--check"]) == 0
+    picture = Image.open(name).convert("RGB")
+    picture.putpixel((5, 5), (120, 120, 120))  # as another version may draw an edge
+    picture.save(name)
+    assert tables(["--check"]) == 0
+    picture.paste((0, 0, 0), (100, 100, 120, 300))
+    picture.save(name)
+    assert tables(["--check"]) == 1
+    assert f"{name}: another picture" in capsys.readouterr().err
+    picture.resize((50, 40)).save(name)
+    assert tables(["--check"]) == 1
