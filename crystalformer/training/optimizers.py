@@ -1,27 +1,45 @@
 """Optimisers by name; learning rate and momentum as functions of the step."""
 
+import inspect
 import math
 from collections.abc import Callable
+from typing import TypeVar
 
+import torch
 from torch import nn, optim
 
 from crystalformer.training.config import TrainConfig
+
+Optimizer = TypeVar("Optimizer", bound=optim.Optimizer)
+
+
+def _eager(optimizer: type[Optimizer]) -> type[Optimizer]:
+    """The optimiser without what PyTorch wraps its methods in for `torch.compile`, which has the compiler
+    imported even where nothing is compiled: 2.7 s and 74 MB in each process that trains.
+    """
+    names = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
+    methods = {name: inspect.unwrap(getattr(optimizer, name)) for name in names}
+    step = torch.no_grad()(inspect.unwrap(optimizer.step))
+    return type(optimizer.__name__, (optimizer,), {**methods, "step": step})
+
+
+_AdamW, _Adam, _SGD = _eager(optim.AdamW), _eager(optim.Adam), _eager(optim.SGD)
 
 
 # `fused`: one operation, a third of the time of the default on a CPU; on a GPU it reads everything, the
 # learning rate too, from the device, so that the host waits for nothing and a CUDA graph can hold it.
 def _adamw(groups: list[dict], config: TrainConfig) -> optim.Optimizer:
     betas = (config.beta1, config.beta2)
-    return optim.AdamW(groups, lr=config.lr, betas=betas, fused=True, capturable=_on_gpu(groups))
+    return _AdamW(groups, lr=config.lr, betas=betas, fused=True, capturable=_on_gpu(groups))
 
 
 def _adam(groups: list[dict], config: TrainConfig) -> optim.Optimizer:
     betas = (config.beta1, config.beta2)
-    return optim.Adam(groups, lr=config.lr, betas=betas, fused=True, capturable=_on_gpu(groups))
+    return _Adam(groups, lr=config.lr, betas=betas, fused=True, capturable=_on_gpu(groups))
 
 
 def _sgd(groups: list[dict], config: TrainConfig) -> optim.Optimizer:
-    return optim.SGD(groups, lr=config.lr, momentum=config.beta1, fused=True)
+    return _SGD(groups, lr=config.lr, momentum=config.beta1, fused=True)
 
 
 def _on_gpu(groups: list[dict]) -> bool:

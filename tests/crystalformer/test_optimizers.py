@@ -1,6 +1,9 @@
 """Learning rate, momentum and weight decay against PyTorch and the published schedules."""
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -104,3 +107,62 @@ def test_biases_are_not_decayed_and_norms_as_asked(decay_norms: bool) -> None:
 def test_a_norm_by_itself_is_one_too() -> None:
     (group,) = build_optimizer(nn.LayerNorm(3), TrainConfig(decay_norms=False)).param_groups
     assert group["weight_decay"] == 0.0
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
+def test_steps_and_state_are_those_of_pytorch(name: str) -> None:
+    """Bit for bit, also where one goes on from the other's state."""
+    config = TrainConfig(optimizer=name, lr=0.01, weight_decay=0.1)  # type: ignore[arg-type]
+    models, optimizers = [nn.Linear(4, 3) for _ in range(2)], []
+    models[1].load_state_dict(models[0].state_dict())
+    optimizers.append(build_optimizer(models[0], config))
+    theirs = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}[name]
+    settings = {"momentum": config.beta1} if name == "sgd" else {"betas": (config.beta1, config.beta2)}
+    groups = [
+        {"params": [models[1].weight], "weight_decay": 0.1},
+        {"params": [models[1].bias], "weight_decay": 0.0},
+    ]
+    optimizers.append(theirs(groups, lr=0.01, fused=True, **settings))
+    for step in range(6):
+        x = torch.randn(8, 4)
+        for model, optimizer in zip(models, optimizers, strict=True):
+            optimizer.zero_grad()
+            model(x).square().mean().backward()
+            optimizer.step()
+        for ours, expected in zip(models[0].parameters(), models[1].parameters(), strict=True):
+            assert torch.equal(ours, expected)
+        if step == 2:
+            states = [optimizer.state_dict() for optimizer in optimizers]
+            for optimizer, state in zip(optimizers, states[::-1], strict=True):
+                optimizer.load_state_dict(state)
+
+
+TRAINS = """
+import sys
+from pathlib import Path
+from counting_model import CountingModel, counting_data
+from crystalformer.training.checkpoint import load_checkpoint, save_checkpoint
+from crystalformer.training.config import TrainConfig
+from crystalformer.training.loop import Trainer
+for name in ("adamw", "adam", "sgd"):
+    config = TrainConfig(epochs=2, optimizer=name, swa_epochs=1)
+    trainer = Trainer(CountingModel(), counting_data(), config, seed=0)
+    trainer.run_epoch()
+    save_checkpoint(Path(sys.argv[1]), trainer, {})
+    load_checkpoint(Path(sys.argv[1]), trainer, {})
+    trainer.run_epoch()
+print(*(name for name in sys.modules if name.startswith("torch._dynamo")))
+"""
+
+
+def test_training_does_not_import_the_compiler(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", TRAINS, str(tmp_path / "checkpoint.pt")],
+        env={"PYTHONPATH": f"{root}:{root / 'tests'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ""
