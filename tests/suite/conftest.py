@@ -30,9 +30,10 @@ def search_command() -> Callable[..., list[str]]:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, search_command: Callable[..., list[str]]) -> Path:
-    """Folder of a finished small search: space.yaml, data/, runs/small/, output.txt."""
+    """Folder of a finished small search, two trials at a time: space.yaml, data/, runs/small/, output.txt."""
 
     def search(folder: Path) -> None:
+        small_space(folder, search={"grace_epochs": 1, "reduction": 2, "concurrent": 2})
         done = subprocess.run(search_command(folder), cwd=ROOT, capture_output=True, text=True, timeout=600)
         (folder / "output.txt").write_text(done.stdout + done.stderr)
         assert done.returncode == 0, done.stdout + done.stderr
