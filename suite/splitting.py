@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from crystalformer.data.array_store import ArrayStore
 from crystalformer.data.catalog import DATASETS, Dataset
@@ -22,16 +23,17 @@ def split_of(data: DataSpec, converted: Conversion, target: str) -> Split:
         data.
     """
     split, seed = _whole_split(data, converted, target), data.split[target].seed
+    split = _fewer(split, "train", data.train_crystals, seed)
+    return _fewer(split, "val", data.val_crystals, seed)
+
+
+def _fewer(split: Split, part: Literal["train", "val"], count: int | None, seed: int) -> Split:
+    if count is None:
+        return split
     try:
-        key = "train_crystals"
-        if data.train_crystals is not None:
-            split = split.fewer("train", data.train_crystals, seed)
-        key = "val_crystals"
-        if data.val_crystals is not None:
-            split = split.fewer("val", data.val_crystals, seed)
+        return split.fewer(part, count, seed)
     except ValueError as error:
-        raise ValueError(f"data.{key}: {error}") from error
-    return split
+        raise ValueError(f"data.{part}_crystals: {error}") from error
 
 
 def _whole_split(data: DataSpec, converted: Conversion, target: str) -> Split:

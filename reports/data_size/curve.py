@@ -116,14 +116,15 @@ def check_all_take_part(paths: Sequence[Path], curves: Sequence[SizeCurve]) -> N
 
 def _curve(key: Key, by_size: dict[int, list[Path]], folders: dict[Path, RunFolder]) -> SizeCurve:
     name, _, target, _ = key
+    literature = published.load()
     tables = []
     for size, paths in sorted(by_size.items()):
-        by_split: dict[
-            str, list[Path]
-        ] = {}  # validated on the same crystals, as those of one table have to be
+        # Runs of one table have to be validated on the same crystals.
+        by_split: dict[str, list[Path]] = {}
         for path in paths:
             by_split.setdefault(folders[path].search["dataset"]["split"][target]["hash"], []).append(path)
-        rows = pd.concat([_rows(same, target) for same in by_split.values()]).assign(train_crystals=size)
+        rows = pd.concat([_rows(same, target, literature) for same in by_split.values()])
+        rows = rows.assign(train_crystals=size)
         floors = rows["kind"] == "floor"  # the same in each search
         tables += [rows[~floors], rows[floors].drop_duplicates("label")]
     points = _told_apart(pd.concat(tables, ignore_index=True)[COLUMNS])
@@ -152,10 +153,10 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def _rows(paths: list[Path], target: str) -> pd.DataFrame:
+def _rows(paths: list[Path], target: str, literature: pd.DataFrame) -> pd.DataFrame:
     """The test errors of one target, with the labels of models and floors."""
     results = load(paths)
-    frame = build(results, published.load()).frame
+    frame = build(results, literature).frame
     rows = frame[(frame["target"] == target) & (frame["split"] == "test") & (frame["kind"] != "published")]
     return rows.assign(label=[_label(results.folders[row.experiment], row) for row in rows.itertuples()])
 
