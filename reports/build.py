@@ -19,7 +19,7 @@ from reports.latex import latex_text
 from reports.load import load
 from reports.mae_table import build as build_table
 from reports.render import csv_text, markdown_text, printed_tables
-from reports.run_folder import ReportError
+from reports.run_folder import ReportError, read_run_folder
 
 # A folder with one of these is an older report, perhaps without files that a reader took away, and may be
 # replaced; any other folder that holds something may not.
@@ -84,8 +84,9 @@ def build_data_size(runs: list[Path], out: Path) -> Path:
     a run shares its target and test crystals with no run that was trained on another number of crystals.
     """
     _check_replaceable(out.absolute())
-    curves = size_curves(runs)
-    check_all_take_part(runs, curves)
+    folders = [read_run_folder(path) for path in runs]
+    curves = size_curves(folders)
+    check_all_take_part(folders, curves)
     return _write(out.absolute(), lambda figures: data_size_page(runs, curves, figures))
 
 

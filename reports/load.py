@@ -4,6 +4,7 @@ Errors stand side by side in one table only if they were measured on the same cr
 (by digest) and the same split (by hash) for each target. Anything else stops the report.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,11 +47,16 @@ class Results:
     notes: tuple[str, ...]
 
 
-def load(paths: list[Path]) -> Results:
+def load(paths: Sequence[Path]) -> Results:
     """Reads the run folders. Raises ReportError where one is unreadable or two do not belong into one
     table.
     """
-    folders = _named([read_run_folder(path) for path in paths])
+    return side_by_side([read_run_folder(path) for path in paths])
+
+
+def side_by_side(read: Sequence[RunFolder]) -> Results:
+    """Run folders that were read already. Raises ReportError where two do not belong into one table."""
+    folders = _named(read)
     _check_same_crystals(folders)
     pairs = [(name, final) for name, folder in folders.items() for final in folder.finals]
     runs = pd.DataFrame(
@@ -84,7 +90,7 @@ NUMBERS_OR_NONE = ["parameters", "train_s_per_epoch", "peak_memory_mb", "trial_v
 PREDICTION_TAGS = ["experiment", "run_id", "model", "target", "rank", "seed"]
 
 
-def _named(read: list[RunFolder]) -> dict[str, RunFolder]:
+def _named(read: Sequence[RunFolder]) -> dict[str, RunFolder]:
     """Each folder under the name of its search, or under its path where two searches share a name."""
     resolved = [folder.path.resolve() for folder in read]
     for folder, where in zip(read, resolved, strict=True):

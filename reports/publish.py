@@ -22,7 +22,7 @@ import pandas as pd
 from reports.anonymous import anonymous, repeatable
 from reports.load import Results, load
 from reports.recompute.tables import recompute
-from reports.run_folder import ReportError, RunFolder
+from reports.run_folder import ReportError, RunFolder, read_run_folder
 from reports.table_files import table_files
 
 MOST_WEIGHTS = 4_000_000  # bytes of a file of weights
@@ -94,7 +94,7 @@ def publish(
 def write_tables(folder: Path) -> None:
     """Writes the tables of one published run folder into its `report`."""
     (folder / "report").mkdir(parents=True, exist_ok=True)
-    for name, text in table_files([folder]).items():
+    for name, text in table_files([read_run_folder(folder)]).items():
         (folder / "report" / name).write_text(text, encoding="utf-8")
 
 

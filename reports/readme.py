@@ -13,12 +13,12 @@ from reports.ablation.words import finding
 from reports.data_size.curve import SizeCurve, grouped, size_curves
 from reports.data_size.plot import errors_by_size, errors_by_size_alt
 from reports.data_size.tables import printed_curve
-from reports.load import Results, load
+from reports.load import Results, side_by_side
 from reports.mae_table import MaeTable, Task, build
 from reports.picture import png
 from reports.render import in_unit, markdown_table, markdown_words, trials_and_epochs
 from reports.rounding import between, count, p_value, significant, with_sd
-from reports.run_folder import RunFolder, read_run_folder
+from reports.run_folder import RunFolder
 from reports.theme import THEMES, style
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
@@ -33,7 +33,9 @@ class MarkError(ValueError):
     """The file lacks the marks that the summary stands between."""
 
 
-def with_summary(text: str, results: Path, folders: Sequence[Path], readme: Path) -> dict[Path, str | bytes]:
+def with_summary(
+    text: str, results: Path, folders: Sequence[RunFolder], readme: Path
+) -> dict[Path, str | bytes]:
     """The file `readme`, with `text` and between its marks the summary of the run folders in `results`; and
     the pictures of the summary, which lie in `results`.
 
@@ -45,41 +47,41 @@ def with_summary(text: str, results: Path, folders: Sequence[Path], readme: Path
         raise MarkError(f"{readme}: expected the lines {BEGIN} and {END} once each, in this order")
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
-    read = {path: read_run_folder(path) for path in folders}
-    of_sizes = {path for by_size in grouped(read).values() for paths in by_size.values() for path in paths}
-    curves = {results / f"{curve.slug}.png": curve for curve in size_curves(sorted(of_sizes))}
-    others = {path: folder for path, folder in read.items() if path not in of_sizes}
+    curves = {results / f"{curve.slug}.png": curve for curve in size_curves(folders)}
+    sizes = [each.path for groups in grouped(folders).values() for group in groups.values() for each in group]
+    others = [folder for folder in folders if folder.path not in sizes]
     summary = _summary(others, curves, readme.parent)
     pictures = {path: _picture(curve) for path, curve in curves.items()}
     return {readme: f"{before}{BEGIN}\n{summary}{END}{after}", **pictures}
 
 
-def _summary(read: dict[Path, RunFolder], curves: dict[Path, SizeCurve], base: Path) -> str:
+def _summary(folders: Sequence[RunFolder], curves: dict[Path, SizeCurve], base: Path) -> str:
     """The tables of all tasks, each of runs on the same crystals, and the ablations; links from `base`."""
-    parts = [_comparison(paths, tasks, base) for paths, tasks in _comparisons(read).items()]
+    parts = [_comparison(compared, tasks, base) for compared, tasks in _comparisons(folders)]
     parts += [_sizes(curve, picture, base) for picture, curve in curves.items()]
-    ablations = [_ablation(path, folder, base) for path, folder in read.items() if is_ablation(folder)]
+    ablations = [_ablation(folder, base) for folder in folders if is_ablation(folder)]
     if ablations:
         parts.append("Ablations:\n\n" + "".join(ablations))
     return "\n".join(parts) if parts else f"{NONE}\n"
 
 
-def _comparisons(read: dict[Path, RunFolder]) -> dict[tuple[Path, ...], list[Task]]:
+def _comparisons(folders: Sequence[RunFolder]) -> list[tuple[list[RunFolder], list[Task]]]:
     """The tasks that the same runs have in common, each on its own crystals; ablations take no part."""
-    found: dict[tuple[str, str, str, str], list[Path]] = {}
-    for path, folder in read.items():
+    found: dict[tuple[str, str, str, str], list[RunFolder]] = {}
+    for folder in folders:
         dataset = folder.search["dataset"]
         for target in folder.targets if not is_ablation(folder) and folder.finals else ():
             key = (dataset["name"], dataset["digest"], target, dataset["split"][target]["hash"])
-            found.setdefault(key, []).append(path)
-    shared: dict[tuple[Path, ...], list[Task]] = {}
-    for (name, _, target, _), paths in found.items():
-        shared.setdefault(tuple(paths), []).append(Task(name, target))
-    return shared
+            found.setdefault(key, []).append(folder)
+    shared: dict[tuple[Path, ...], tuple[list[RunFolder], list[Task]]] = {}
+    for (name, _, target, _), compared in found.items():
+        paths = tuple(folder.path for folder in compared)
+        shared.setdefault(paths, (compared, []))[1].append(Task(name, target))
+    return list(shared.values())
 
 
-def _comparison(paths: Sequence[Path], tasks: Sequence[Task], base: Path) -> str:
-    results = load(list(paths))
+def _comparison(folders: Sequence[RunFolder], tasks: Sequence[Task], base: Path) -> str:
+    results = side_by_side(folders)
     table = build(results, published.load())
     tables = "\n".join(_task(results, table, task, base) for task in tasks)
     return f"{tables}\n{HOW_TO_READ}\n\n" + _commands(results)
@@ -169,8 +171,7 @@ def _commands(results: Results) -> str:
     return "Each row again:\n\n" + "\n".join(lines) + "\n" if lines else ""
 
 
-def _ablation(path: Path, folder: RunFolder, base: Path) -> str:
+def _ablation(folder: RunFolder, base: Path) -> str:
     findings = [finding(study) for study in studies_of({str(folder.search["name"]): folder})]
-    return "".join(
-        f"- {markdown_words(each.headline)} {_link(path, 'report/ablation.md', base)}\n" for each in findings
-    )
+    link = _link(folder.path, "report/ablation.md", base)
+    return "".join(f"- {markdown_words(each.headline)} {link}\n" for each in findings)

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from reports.readme import MarkError, with_summary
-from reports.run_folder import TOLERANCE, ReportError
+from reports.run_folder import TOLERANCE, ReportError, read_run_folder
 from reports.table_files import table_files
 
 MOST_SHOWN = 20
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
         print(f"{len(wanted)} files written")
         return 0
-    found = differences(wanted)
+    found = differences(wanted, options.results)
     for difference in found[:MOST_SHOWN]:
         print(difference, file=sys.stderr)
     if found:
@@ -59,9 +59,11 @@ def run_folders(results: Path) -> list[Path]:
 
 def rebuilt(results: Path, readme: Path) -> dict[Path, str | bytes]:
     """Place -> content of every file that is generated from the results."""
-    folders = run_folders(results)
+    folders = [read_run_folder(path) for path in run_folders(results)]
     files: dict[Path, str | bytes] = {
-        folder / "report" / name: text for folder in folders for name, text in table_files([folder]).items()
+        folder.path / "report" / name: text
+        for folder in folders
+        for name, text in table_files([folder]).items()
     }
     try:
         text = readme.read_text(encoding="utf-8")
@@ -70,7 +72,7 @@ def rebuilt(results: Path, readme: Path) -> dict[Path, str | bytes]:
     return files | with_summary(text, results, folders, readme)
 
 
-def differences(wanted: dict[Path, str | bytes]) -> list[str]:
+def differences(wanted: dict[Path, str | bytes], results: Path) -> list[str]:
     """What the files say beside what they should; a file that is not there, or that nothing makes, is one."""
     found = []
     for path, content in wanted.items():
@@ -82,6 +84,7 @@ def differences(wanted: dict[Path, str | bytes]) -> list[str]:
             found += [f"{path}: {each}" for each in _compare(path, path.read_text(encoding="utf-8"), content)]
     reports = {path.parent for path in wanted if path.parent.name == "report"}
     present = {path for folder in reports for path in folder.iterdir() if path.is_file()}
+    present |= set(results.glob("*.png"))  # of the summary
     return found + [f"{path}: made by nothing" for path in sorted(present - set(wanted))]
 
 

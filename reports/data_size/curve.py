@@ -3,17 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from reports import published
 from reports.ablation.study import is_ablation
-from reports.load import load
+from reports.load import side_by_side
 from reports.mae_table import build
 from reports.picture import slug
-from reports.run_folder import ReportError, RunFolder, read_run_folder
+from reports.run_folder import ReportError, RunFolder
 
 Key = tuple[str, str, str, str]  # data set, digest, target, hash of the test crystals
 
@@ -77,52 +76,50 @@ class SizeCurve:
         return float(2.0**slope)
 
 
-def grouped(folders: dict[Path, RunFolder]) -> dict[Key, dict[int, list[Path]]]:
+def grouped(folders: Sequence[RunFolder]) -> dict[Key, dict[int, list[RunFolder]]]:
     """Number of training crystals -> run folders, of each target and test set that was searched with several
     numbers; ablations are no entries of a comparison.
     """
-    found: dict[Key, dict[int, list[Path]]] = {}
-    for path, folder in folders.items():
+    found: dict[Key, dict[int, list[RunFolder]]] = {}
+    for folder in folders:
         dataset = folder.search["dataset"]
         for target in folder.targets if folder.finals and not is_ablation(folder) else ():
             split = dataset["split"][target]
             if "test_hash" in split:
                 key = (dataset["name"], dataset["digest"], target, split["test_hash"])
-                found.setdefault(key, {}).setdefault(int(split["train"]), []).append(path)
+                found.setdefault(key, {}).setdefault(int(split["train"]), []).append(folder)
     return {key: by_size for key, by_size in found.items() if len(by_size) > 1}
 
 
-def size_curves(paths: Sequence[Path]) -> list[SizeCurve]:
+def size_curves(folders: Sequence[RunFolder]) -> list[SizeCurve]:
     """The curves of these run folders, none where no two of them differ in the number of training crystals.
 
     Raises:
-        ReportError: a folder is unreadable, or a model has two errors at one number.
+        ReportError: a model has two errors at one number.
     """
-    folders = {path: read_run_folder(path) for path in paths}
-    return [_curve(key, by_size, folders) for key, by_size in grouped(folders).items()]
+    return [_curve(key, by_size) for key, by_size in grouped(folders).items()]
 
 
-def check_all_take_part(paths: Sequence[Path], curves: Sequence[SizeCurve]) -> None:
+def check_all_take_part(folders: Sequence[RunFolder], curves: Sequence[SizeCurve]) -> None:
     """Raises ReportError unless each folder, by the name of its search, gave a point."""
     used = {name for curve in curves for name in curve.points["experiment"]}
-    for path in paths:
-        name = read_run_folder(path).search["name"]
-        if name not in used:
+    for folder in folders:
+        if folder.search["name"] not in used:
             raise ReportError(
-                f"{path}: expected a finished search of the same target and test crystals as another one, "
-                "with a different number of training crystals (data.train_crystals), got none such"
+                f"{folder.path}: expected a finished search of the same target and test crystals as another "
+                "one, with a different number of training crystals (data.train_crystals), got none such"
             )
 
 
-def _curve(key: Key, by_size: dict[int, list[Path]], folders: dict[Path, RunFolder]) -> SizeCurve:
+def _curve(key: Key, by_size: dict[int, list[RunFolder]]) -> SizeCurve:
     name, _, target, _ = key
     literature = published.load()
     tables = []
-    for size, paths in sorted(by_size.items()):
+    for size, trained in sorted(by_size.items()):
         # Runs of one table have to be validated on the same crystals.
-        by_split: dict[str, list[Path]] = {}
-        for path in paths:
-            by_split.setdefault(folders[path].search["dataset"]["split"][target]["hash"], []).append(path)
+        by_split: dict[str, list[RunFolder]] = {}
+        for folder in trained:
+            by_split.setdefault(folder.search["dataset"]["split"][target]["hash"], []).append(folder)
         rows = pd.concat([_rows(same, target, literature) for same in by_split.values()])
         rows = rows.assign(train_crystals=size)
         floors = rows["kind"] == "floor"  # the same in each search
@@ -134,8 +131,8 @@ def _curve(key: Key, by_size: dict[int, list[Path]], folders: dict[Path, RunFold
             f"{row['experiment']}: expected one error of {row['label']} with {row['train_crystals']:,} "
             f"training crystals and {row['epochs']} epochs, {target}, got two; leave one of the runs out"
         )
-    first = folders[next(iter(by_size.values()))[0]].search["dataset"]
-    commands = [folders[path].search.get("command") for _, paths in sorted(by_size.items()) for path in paths]
+    first = next(iter(by_size.values()))[0].search["dataset"]
+    commands = [folder.search.get("command") for _, trained in sorted(by_size.items()) for folder in trained]
     return SizeCurve(
         dataset=name,
         label=str(first["label"]),
@@ -153,9 +150,9 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def _rows(paths: list[Path], target: str, literature: pd.DataFrame) -> pd.DataFrame:
+def _rows(folders: Sequence[RunFolder], target: str, literature: pd.DataFrame) -> pd.DataFrame:
     """The test errors of one target, with the labels of models and floors."""
-    results = load(paths)
+    results = side_by_side(folders)
     frame = build(results, literature).frame
     rows = frame[(frame["target"] == target) & (frame["split"] == "test") & (frame["kind"] != "published")]
     return rows.assign(label=[_label(results.folders[row.experiment], row) for row in rows.itertuples()])

@@ -13,6 +13,7 @@ from reports.data_size.curve import size_curves
 from reports.data_size.plot import errors_by_size
 from reports.data_size.tables import printed_curve, sentences
 from reports.readme import BEGIN, END
+from reports.run_folder import read_run_folder
 from reports.tables import main as tables
 from reports.theme import THEMES
 
@@ -34,7 +35,7 @@ def runs(folder: Path, **errors: dict[int, float]) -> list[Path]:
 
 def test_points_and_slope_are_those_of_the_runs(tmp_path: Path) -> None:
     made = runs(tmp_path, cgcnn={100: 0.4, 400: 0.2}, schnet={100: 0.3, 400: 0.27})
-    (curve,) = size_curves(made)
+    (curve,) = size_curves([read_run_folder(path) for path in made])
     assert curve.sizes == [100, 400]
     assert curve.labels == ["CGCNN", "SchNet"]  # by their error with the most crystals
     for label in curve.labels:
@@ -65,7 +66,7 @@ def test_a_floor_far_above_all_models_does_not_flatten_their_lines(tmp_path: Pat
             errors={"cgcnn": 0.02}, floors={"mean": 0.4, "forest": 0.04}, name=str(size), train=size, **SMALL
         )
         made.append(maker.write(tmp_path / str(size)))
-    (curve,) = size_curves(made)
+    (curve,) = size_curves([read_run_folder(path) for path in made])
     assert curve.labels == ["CGCNN", "Random forest (floor)", "Training mean (floor)"]
     (axes,) = errors_by_size(curve, THEMES[0]).axes
     assert axes.get_legend_handles_labels()[1] == ["CGCNN", "Random forest (floor)"]
@@ -97,7 +98,7 @@ def test_a_shorter_training_is_another_curve(tmp_path: Path, capsys: pytest.Capt
             **SMALL,
         )
         made.append(maker.write(tmp_path / f"less-{size}"))
-    (curve,) = size_curves(made)
+    (curve,) = size_curves([read_run_folder(path) for path in made])
     assert curve.labels == ["CGCNN", "CGCNN, trained less", "SchNet"]
     assert [curve.seen(label) for label in curve.labels] == [(600, 2400), (300, 400), (600, 600)]
     assert (curve.of("CGCNN, trained less")["mae"] > 0.5).all()
@@ -128,3 +129,7 @@ def test_the_readme_has_a_table_of_sizes_and_its_picture(
     assert f"{name}: another picture" in capsys.readouterr().err
     picture.resize((50, 40)).save(name)
     assert tables(["--check"]) == 1
+    picture.save("results/size-of-before.png")
+    assert tables([]) == 0
+    assert tables(["--check"]) == 1
+    assert "results/size-of-before.png: made by nothing" in capsys.readouterr().err
