@@ -24,6 +24,8 @@ from reports.load import Results, load
 from reports.recompute.tables import recompute
 from reports.run_folder import ReportError, RunFolder, read_run_folder
 from reports.table_files import table_files
+from suite.space.node import SpaceError
+from suite.space.yaml_file import read_space
 
 MOST_WEIGHTS = 4_000_000  # bytes of a file of weights
 FINAL_FILES = ("curve.csv", "predictions.parquet", "test_reads.jsonl")
@@ -71,12 +73,14 @@ def publish(
     """Writes the folder `out` and returns it; an earlier publication there is replaced.
 
     Raises:
-        ReportError: the run is not finished or comes from uncommitted code, unless allowed; a model has no
-            weights or too large ones; `out` holds something else; or a cell does not recompute from the copy.
+        ReportError: the run is not finished or comes from uncommitted code, unless allowed; its search space
+            needs files of another folder; a model has no weights or too large ones; `out` holds something
+            else; or a cell does not recompute from the copy.
     """
     results = load([run])
     (folder,) = results.folders.values()
     _check_fit(results, folder, unfinished, dirty)
+    _check_repeatable(folder)
     _check_replaceable(out)
     fresh = out.absolute().with_name(f".{out.name}.{os.getpid()}.new")
     try:
@@ -115,6 +119,14 @@ def _check_fit(results: Results, folder: RunFolder, unfinished: bool, dirty: boo
             f"{len(states)} records with uncommitted changes or without a commit; run again from a clean "
             "checkout, or publish it as it is with --dirty"
         )
+
+
+def _check_repeatable(folder: RunFolder) -> None:
+    """The command that is printed beside the numbers reads the space from where it is published."""
+    try:
+        read_space(folder.path / "space.yaml")
+    except SpaceError as error:
+        raise ReportError(f"expected a search space that needs no other file, got {error}") from error
 
 
 def _check_replaceable(out: Path) -> None:

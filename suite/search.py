@@ -45,8 +45,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, console: Console, errors: Console) -> int:
-    from suite.space.search_space import load_space
-
     try:
         if options.address:
             check_address(options.address)
@@ -55,7 +53,7 @@ def _run(options: argparse.Namespace, console: Console, errors: Console) -> int:
             raise ValueError(
                 f"--runs: expected a folder, got {options.runs}; --mirror URL keeps a copy there"
             )
-        space = load_space(options.space, _overrides(options), only=_names(options.models))
+        space = space_of(options)
         if options.dry_run:
             return _describe(options, space, console)
         data = _prepare(options, space, console)
@@ -200,18 +198,21 @@ def _without_secrets(word: str) -> str:
     return f"{flag}{equals}{without_secrets(url)}" if "://" in url else word
 
 
-def _overrides(options: argparse.Namespace) -> list[str]:
-    """`--set` and the flags that are short for one, in the order in which they win."""
+def space_of(options: argparse.Namespace) -> "SearchSpace":
+    """The search space that a command line asks for; the flags that are short for a `--set` win over one.
+
+    Raises:
+        SpaceError: as `suite.space.search_space.load_space`.
+    """
+    from suite.space.search_space import load_space
+
     overrides = list(options.set)
     if options.name is not None:
         overrides.append(f"name={options.name}")
     if options.trials is not None:
         overrides.append(f"budget.trials={options.trials}")
-    return overrides
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+    models = [name.strip() for name in options.models.split(",") if name.strip()]
+    return load_space(options.space, overrides, only=models)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,7 +1,10 @@
 """`include:`: blocks that several search spaces share, from files of their own."""
 
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from ruamel.yaml import YAML
 
 from suite.space.node import Node, SpaceError
 
@@ -44,6 +47,17 @@ def with_includes(
             texts += [*inner, text]
             merged = _merged(content, merged)
     return texts, _merged(Node(entries, root.where, root.path), merged)
+
+
+def standalone(merged: Node, texts: Sequence[str]) -> str:
+    """A file that says by itself what files say together; `texts` of these stand below it, as comments.
+
+    It is what an experiment records: read from another folder, or later, the files may not be there.
+    """
+    content = io.StringIO()
+    YAML(typ="rt", pure=True).dump(merged.plain(), content)
+    comments = [f"# {line}".rstrip() for text in texts for line in ("", "Merged from:", *text.splitlines())]
+    return content.getvalue() + "\n".join(comments) + "\n"
 
 
 def _merged(own: Node, included: Node) -> Node:

@@ -14,7 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as YamlNode
 
-from suite.space.include import KEY, with_includes
+from suite.space.include import KEY, standalone, with_includes
 from suite.space.node import BLOCKS, Node, SpaceError, suggestion
 from suite.space.scalars import Scalar
 
@@ -22,16 +22,16 @@ Place = Callable[[int], str]  # line, counted from 0 -> where it is, for message
 
 
 def read_space(path: Path, overrides: Sequence[str] = ()) -> tuple[str, Node]:
-    """The text of a search-space file, and its content with the overrides `key.path=value` applied.
+    """The text of a search-space file, which needs no other, and its content with the overrides
+    `key.path=value` applied.
 
     Raises:
         SpaceError: the file cannot be read or is not a YAML mapping, or an override cannot be applied.
     """
     text, root = _read_file(path)
     included, root = with_includes(root, path, _read_file)
-    # The record of an experiment has the texts of all files, the included ones as comments.
-    for other in included:
-        text = text.rstrip("\n") + "\n\n# included:\n" + "".join(f"# {line}\n" for line in other.splitlines())
+    if included:
+        text = standalone(root, [text, *included])
     root = Node(root.value, str(path), "")  # a key missing from the whole file has no line
     for setting in overrides:
         apply_override(root, setting)

@@ -16,6 +16,7 @@ from reports.readme import BEGIN, END, NONE
 from reports.tables import main as tables
 from reports.tables import run_folders
 from reports.trace import main as trace
+from suite.space.yaml_file import read_space
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"val": 8, "test": 12, "seeds": (0, 1)}
@@ -47,6 +48,7 @@ def test_committed_tables_are_those_of_the_committed_results(monkeypatch: pytest
     monkeypatch.chdir(ROOT)
     assert tables(["--check"]) == 0
     for run in run_folders(Path("results")):
+        read_space(run / "space.yaml")  # as the command beside its numbers does
         assert trace([str(run), "--all"]) == 0
 
 
@@ -158,6 +160,17 @@ def test_unfit_runs_are_refused_unless_told_so(
     assert said in capsys.readouterr().err
     assert not (place / "results").exists()
     assert main(["run", "--out", "results/x", flag]) == 0
+
+
+def test_a_space_that_needs_other_files_is_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = RunFolderMaker(**SMALL).write(place / "run")
+    with (run / "space.yaml").open("a") as file:
+        file.write("include: others.yaml\n")
+    assert main(["run", "--out", "results/x"]) == 2
+    said = capsys.readouterr().err
+    assert "expected a search space that needs no other file, got run/space.yaml:" in said
+    assert "others.yaml: no such search-space file" in said
+    assert not (place / "results").exists()
 
 
 def test_missing_seeds_changed_predictions_and_foreign_folders_are_refused(

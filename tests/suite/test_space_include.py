@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 from toy_spaces import MODELS
 
+from suite.space.include import standalone
+from suite.space.node import Node
 from suite.space.search_space import SearchSpace, SpaceError, load_space
+from suite.space.yaml_file import read_space
 
 MAIN = """
 include: shared/data.yaml
@@ -41,11 +44,25 @@ def test_a_file_goes_before_what_it_includes_key_by_key(tmp_path: Path) -> None:
     assert space.models["toy"].constants == {"scale": 2.1, "lr": 1e-3}
 
 
-def test_the_record_has_every_text(tmp_path: Path) -> None:
+def test_the_record_says_the_same_elsewhere_and_has_every_text(tmp_path: Path) -> None:
     space = load(tmp_path)
-    assert space.text.startswith(MAIN)
-    assert "# data: {dataset: mp-elastic-2015, target: log10_K_VRH}" in space.text
-    assert "# train: {lr: 1.0e-3}" in space.text
+    for text in (MAIN, DATA, BUDGET):
+        assert all(f"# {line}\n" in space.text for line in text.strip().splitlines())
+    record = tmp_path / "elsewhere" / "space.yaml"
+    record.parent.mkdir()
+    record.write_text(space.text)
+    again = load_space(record, (), MODELS)
+    assert (again.content, again.digest, again.name) == (space.content, space.digest, "main")
+    assert again.text == space.text
+
+
+@pytest.mark.parametrize("value", ["no", "1e-4", "010", "~", "2015-01-01", 1.0e-5, 3, True, None, "a: b"])
+def test_values_keep_their_kinds_in_the_record(tmp_path: Path, value: object) -> None:
+    node = Node({"key": Node(value, "", "key")}, "", "")
+    path = tmp_path / "space.yaml"
+    path.write_text(standalone(node, []))
+    _, again = read_space(path)
+    assert again.plain() == {"key": value}
 
 
 def test_the_later_of_two_included_files_goes_first(tmp_path: Path) -> None:
