@@ -51,6 +51,13 @@ def test_it_listens_on_loopback_alone_and_knows_its_token(
     assert all(process.environ().get("RAY_AUTH_MODE", "token") == "token" for process in processes)
 
 
+def test_no_process_is_there_for_nothing(running: tuple[subprocess.Popen[str], Path]) -> None:
+    search, _ = running
+    commands = [" ".join(child.cmdline()) for child in psutil.Process(search.pid).children(recursive=True)]
+    assert any("raylet" in command for command in commands)
+    assert not [command for command in commands if "monitor.py" in command]
+
+
 def test_what_runs_is_saved_before_it_stops(running: tuple[subprocess.Popen[str], Path]) -> None:
     """The last test that finds it running. `timeout` and batch systems signal all processes of the group."""
     search, run = running
