@@ -16,7 +16,6 @@ from reports.readme import BEGIN, END, NONE
 from reports.tables import main as tables
 from reports.tables import run_folders
 from reports.trace import main as trace
-from suite.space.yaml_file import read_space
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"val": 8, "test": 12, "seeds": (0, 1)}
@@ -48,7 +47,6 @@ def test_committed_tables_are_those_of_the_committed_results(monkeypatch: pytest
     monkeypatch.chdir(ROOT)
     assert tables(["--check"]) == 0
     for run in run_folders(Path("results")):
-        read_space(run / "space.yaml")  # as the command beside its numbers does
         assert trace([str(run), "--all"]) == 0
 
 

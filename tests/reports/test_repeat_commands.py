@@ -8,6 +8,7 @@ import pytest
 
 from reports.tables import run_folders
 from suite.search import parser, space_of
+from suite.space.yaml_file import read_space
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,6 +19,7 @@ def test_a_committed_command_searches_what_was_searched(run: Path, monkeypatch: 
     record = json.loads((run / "search.json").read_text())
     command = shlex.split(record["command"])
     assert command[:3] == ["python", "-m", "suite.search"]
+    read_space(run / "space.yaml")  # also where its crystals are not at hand
     dataset = record["space"]["data"]["dataset"]
     if isinstance(dataset, dict) and not Path(dataset["path"]).exists():
         pytest.skip(f"needs {dataset['path']}")
