@@ -66,7 +66,8 @@ def _summary(folders: Sequence[RunFolder], curves: dict[Path, SizeCurve], base: 
 
 
 def _comparisons(folders: Sequence[RunFolder]) -> list[tuple[list[RunFolder], list[Task]]]:
-    """The tasks that the same runs have in common, each on its own crystals; ablations take no part."""
+    """The tasks that the same runs have in common, each on its own crystals, those of most runs first;
+    ablations take no part."""
     found: dict[tuple[str, str, str, str], list[RunFolder]] = {}
     for folder in folders:
         dataset = folder.search["dataset"]
@@ -77,7 +78,7 @@ def _comparisons(folders: Sequence[RunFolder]) -> list[tuple[list[RunFolder], li
     for (name, _, target, _), compared in found.items():
         paths = tuple(folder.path for folder in compared)
         shared.setdefault(paths, (compared, []))[1].append(Task(name, target))
-    return list(shared.values())
+    return sorted(shared.values(), key=lambda each: -len(each[0]))
 
 
 def _comparison(folders: Sequence[RunFolder], tasks: Sequence[Task], base: Path) -> str:
@@ -93,9 +94,11 @@ def _task(results: Results, table: MaeTable, task: Task, base: Path) -> str:
     unit = rows["unit"].iloc[0]
     crystals = f"{int(rows['crystals'].max()):,} {'test' if split == 'test' else 'validation'} crystals"
     title = in_unit(f"MAE of `{task.target}`", unit if isinstance(unit, str) else None)
+    trained = next(iter(results.folders.values())).search["dataset"]["split"][task.target]["train"]
     header = (
-        f"| {title}, {crystals} of {markdown_words(task.dataset)} | mean ± s.d. | 95 % interval "
-        "| p against the best | seeds | parameters | trials × epochs | search and final runs (h) | from |"
+        f"| {title}, {crystals} of {markdown_words(task.dataset)}, {trained:,} to train "
+        "| mean ± s.d. | 95 % interval | p against the best | seeds | parameters | trials × epochs "
+        "| search and final runs (h) | from |"
     )
     lines = [header, "|---|---:|---:|---:|---:|---:|---:|---:|---|"]
     lines += [_line(row, results, base) for row in rows.to_dict("records")]

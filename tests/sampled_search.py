@@ -46,10 +46,10 @@ class Sampled(LedgerSearcher):
 
 
 class Gregarious(TrialActor):
-    """Waits with the second epoch, which Tune asks for once it has the first one's result, for other trials."""
+    """Waits in its second epoch, for which Tune asks once it has the result of the first, for others."""
 
     def step(self) -> dict[str, Any]:
-        """See `TrialActor`."""
+        """See `TrialActor.step`."""
         if self.iteration == 1:
             folder = Path(self._task.folder)
             there = folder.parents[1] / "there"

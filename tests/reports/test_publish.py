@@ -123,10 +123,22 @@ def test_the_readme_has_the_rows_with_links_and_commands(published: Path, place:
     )
     assert f"{table['mae'].iloc[0]:.3f}"[:4] in row
     assert "[moduli](results/moduli/report/mae_table.md)" in row
+    assert f"{SMALL['test']} test crystals of mp-elastic-2015, 400 to train |" in text
     assert "    python -m suite.search --space" in text
     assert "Training mean (floor)" in text
     assert "[ablation](results/ablation/report/ablation.md)" in text
     assert text.count("| Crystalformer |") == 1  # ablations are no entries
+
+
+def test_the_comparison_of_most_runs_comes_first(place: Path) -> None:
+    kinds = {"a": ("cgcnn", 0.07, 400), "b": ("cgcnn", 0.07, 300), "c": ("crystalformer", 0.09, 300)}
+    for name, (model, error, train) in kinds.items():
+        unlike = {"split_hash": f"{train}" * 16, "test_hash": f"{train + 1}" * 16}  # no curve over sizes
+        maker = RunFolderMaker({model: error}, name=name, train=train, **unlike, val=8, test=SMALL["test"])
+        assert main([str(maker.write(place / name)), "--out", f"results/{name}"]) == 0
+    assert tables([]) == 0
+    text = (place / "README.md").read_text()
+    assert 0 < text.index(", 300 to train |") < text.index(", 400 to train |")
 
 
 def test_without_results_the_readme_says_so_and_without_marks_it_is_refused(
