@@ -5,12 +5,13 @@ JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 GPU := .venv-gpu
 ORACLES := .venv-oracles
 WHEEL := build/wheel
 
-.PHONY: install tables search test test-gpu test-oracles test-wheel check docs clean chaos fuzz
+.PHONY: install tables search test test-long test-gpu test-oracles test-wheel check docs clean chaos fuzz
 
 install: $(VENV)/.installed
 
@@ -19,7 +20,11 @@ search: $(VENV)/.installed
 
 # A file of tests at a time goes to each of the JOBS processes; tests/conftest.py has the long ones first.
 test: $(VENV)/.installed-dev check
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not long"
+
+# Searches that take minutes: the tutorial, a pool of GPUs, and losses of nodes, servers, disks and power.
+test-long: $(VENV)/.installed-dev
+	$(PYTEST) -m long tests/docs tests/suite
 
 # The GPU kernel, on a GPU or interpreted on the CPU. Triton unpacks to 1 GB, so only this job has it; where
 # PyTorch brought its own, that one is used.

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 from built_once import built_once
+from type_checks import check_shapes
+
+check_shapes()  # before a test or a conftest imports what it tests
 
 # Ray's workers yield to everything else; here, a test waits for them while another one computes.
 os.environ.setdefault("RAY_worker_niceness", "0")
@@ -20,8 +23,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("searches")
         if item.get_closest_marker("searches"):
             item.add_marker(pytest.mark.timeout(900))
-    long = {item.path for item in items if item.get_closest_marker("searches")}
-    items.sort(key=lambda item: item.path not in long)
+    searches = {item.path for item in items if item.get_closest_marker("searches")}
+    items.sort(key=lambda item: item.path not in searches)
 
 
 @pytest.fixture(scope="module", autouse=True)

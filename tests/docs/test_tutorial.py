@@ -103,6 +103,7 @@ def shortened(words: list[str]) -> list[str]:
     return ["--trials", trials, *(word for setting in settings for word in ("--set", setting))]
 
 
+@pytest.mark.long
 @pytest.mark.searches
 def test_the_page_leads_from_the_clone_to_predictions(tmp_path: Path) -> None:
     reader = Reader(tmp_path)

@@ -20,7 +20,7 @@ from crystalformer.training.checkpoint import checkpoint_epoch
 
 ROOT = Path(__file__).parents[2]
 SEARCH = [sys.executable, "-m", "suite.search"]
-pytestmark = pytest.mark.searches
+pytestmark = [pytest.mark.searches, pytest.mark.long]
 
 
 def command(folder: Path, cluster: RayCluster, *settings: str) -> list[str]:

@@ -35,6 +35,7 @@ def fill_with(ballast: Path) -> None:
             file.write(bytes(4096))
 
 
+@pytest.mark.long
 def test_a_full_disk_ends_the_search_and_space_continues_it(
     tmp_path: Path, small_disk: Path, search_command: Callable[..., list[str]]
 ) -> None:

@@ -56,6 +56,7 @@ def test_tune_reserves_the_part_of_each_trial() -> None:
     assert bundle({"cpu": 1, "gpu": 0.0}).bundles == [{"CPU": 1.0}]
 
 
+@pytest.mark.long
 @pytest.mark.searches
 def test_no_gpu_of_two_nodes_is_ever_oversubscribed(tmp_path: Path) -> None:
     """Ray's logical GPUs of 2.3 GB: three of the narrow models fit one, of the wide ones two."""

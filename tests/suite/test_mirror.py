@@ -168,6 +168,7 @@ def test_an_experiment_is_kept_in_s3_and_comes_back_from_there(tmp_path: Path) -
         assert "searches/small/trials/t0001/checkpoint.safetensors" not in server.objects
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_search_goes_on_where_there_is_nothing_but_its_mirror_in_s3(
     tmp_path: Path, search_command: Callable[..., list[str]]

@@ -200,6 +200,7 @@ def test_a_member_that_fails_is_out_and_the_others_go_on(tmp_path: Path) -> None
         )
 
 
+@pytest.mark.long
 def test_the_command_killed_and_with_two_at_a_time_comes_to_the_same_end(
     undisturbed: Path, tmp_path: Path, search_command: Callable[..., list[str]]
 ) -> None:

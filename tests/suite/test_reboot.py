@@ -66,6 +66,7 @@ def lose_power(folder: Path) -> None:
         halve(array)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_the_same_command_goes_on_after_a_power_failure(
     tmp_path: Path, search_command: Callable[..., list[str]], ray_folder: Path

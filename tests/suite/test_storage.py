@@ -116,6 +116,7 @@ def search(folder: Path, *flags: str) -> list[str]:
     return [*command, "--data", str(folder / "data"), *flags]
 
 
+@pytest.mark.long
 @pytest.mark.searches
 def test_a_server_that_goes_away_ends_the_search_which_then_continues(
     tmp_path: Path, server: PostgresqlServer
