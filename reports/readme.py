@@ -28,6 +28,8 @@ HOW_TO_READ = (
     "a paired test, Holm-corrected, supports the difference to each other one; floors stand outside of it."
 )
 
+Comparison = tuple[list[RunFolder], list[Task]]  # runs on the same crystals, and the tasks they share
+
 
 class MarkError(ValueError):
     """The file lacks the marks that the summary stands between."""
@@ -57,7 +59,7 @@ def with_summary(
 
 def _summary(folders: Sequence[RunFolder], curves: dict[Path, SizeCurve], base: Path) -> str:
     """The tables of all tasks, each of runs on the same crystals, and the ablations; links from `base`."""
-    parts = [_comparison(compared, tasks, base) for compared, tasks in _comparisons(folders)]
+    parts = [_dataset(comparisons, base) for comparisons in _comparisons(folders)]
     parts += [_sizes(curve, picture, base) for picture, curve in curves.items()]
     ablations = [_ablation(folder, base) for folder in folders if is_ablation(folder)]
     if ablations:
@@ -65,27 +67,35 @@ def _summary(folders: Sequence[RunFolder], curves: dict[Path, SizeCurve], base: 
     return "\n".join(parts) if parts else f"{NONE}\n"
 
 
-def _comparisons(folders: Sequence[RunFolder]) -> list[tuple[list[RunFolder], list[Task]]]:
-    """The tasks that the same runs have in common, each on its own crystals, those of most runs first;
-    ablations take no part."""
+def _comparisons(folders: Sequence[RunFolder]) -> list[list[Comparison]]:
+    """The comparisons on each data set, those of most runs first; ablations take no part."""
     found: dict[tuple[str, str, str, str], list[RunFolder]] = {}
     for folder in folders:
         dataset = folder.search["dataset"]
         for target in folder.targets if not is_ablation(folder) and folder.finals else ():
             key = (dataset["name"], dataset["digest"], target, dataset["split"][target]["hash"])
             found.setdefault(key, []).append(folder)
-    shared: dict[tuple[Path, ...], tuple[list[RunFolder], list[Task]]] = {}
+    shared: dict[tuple[Path, ...], Comparison] = {}
     for (name, _, target, _), compared in found.items():
         paths = tuple(folder.path for folder in compared)
         shared.setdefault(paths, (compared, []))[1].append(Task(name, target))
-    return sorted(shared.values(), key=lambda each: -len(each[0]))
+    datasets: dict[tuple[str, str], list[Comparison]] = {}
+    for compared, tasks in sorted(shared.values(), key=lambda each: -len(each[0])):
+        dataset = compared[0].search["dataset"]
+        datasets.setdefault((dataset["name"], dataset["digest"]), []).append((compared, tasks))
+    return list(datasets.values())
 
 
-def _comparison(folders: Sequence[RunFolder], tasks: Sequence[Task], base: Path) -> str:
-    results = side_by_side(folders)
-    table = build(results, published.load())
-    tables = "\n".join(_task(results, table, task, base) for task in tasks)
-    return f"{tables}\n{HOW_TO_READ}\n\n" + _commands(results)
+def _dataset(comparisons: Sequence[Comparison], base: Path) -> str:
+    """The tables of one data set, and once the command of each run that is in any of them."""
+    tables, commands = [], []
+    for folders, tasks in comparisons:
+        results = side_by_side(folders)
+        table = build(results, published.load())
+        tables += [_task(results, table, task, base) for task in tasks]
+        commands += _commands(results)
+    again = "".join(f"    {command}\n" for command in sorted(set(commands)))
+    return "\n".join(tables) + f"\n{HOW_TO_READ}\n" + (f"\nEach row again:\n\n{again}" if again else "")
 
 
 def _task(results: Results, table: MaeTable, task: Task, base: Path) -> str:
@@ -164,14 +174,10 @@ def _relative(path: Path, base: Path) -> str:
     return Path(os.path.relpath(path, base)).as_posix()
 
 
-def _commands(results: Results) -> str:
-    """One command per run: it gives the rows that the last column says are from there, in all tables."""
-    lines = [
-        f"    {folder.search['command']}"
-        for folder in results.folders.values()
-        if folder.search.get("command")
-    ]
-    return "Each row again:\n\n" + "\n".join(lines) + "\n" if lines else ""
+def _commands(results: Results) -> list[str]:
+    """One of each run: it gives the rows that the last column says are from there, in all tables."""
+    searches = [folder.search for folder in results.folders.values()]
+    return [search["command"] for search in searches if search.get("command")]
 
 
 def _ablation(folder: RunFolder, base: Path) -> str:

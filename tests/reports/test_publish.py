@@ -141,6 +141,21 @@ def test_the_comparison_of_most_runs_comes_first(place: Path) -> None:
     assert 0 < text.index(", 300 to train |") < text.index(", 400 to train |")
 
 
+def test_a_command_of_several_tables_is_said_once(place: Path) -> None:
+    both = {"log10_K_VRH": None, "log10_G_VRH": None}
+    for model, targets in {"cgcnn": both, "crystalformer": both, "schnet": {"log10_K_VRH": None}}.items():
+        run = RunFolderMaker({model: 0.08}, name=model, targets=targets, **SMALL).write(place / model)
+        assert main([str(run), "--out", f"results/{model}"]) == 0
+    assert tables([]) == 0
+    text = (place / "README.md").read_text()
+    tables_at = [text.index(f"| MAE of `{target}`") for target in both]
+    rows = [text[tables_at[0] : tables_at[1]].count("| [schnet]("), text[tables_at[1] :].count("| [schnet](")]
+    assert rows == [1, 0]
+    for model in ("cgcnn", "crystalformer", "schnet"):
+        assert text.count(f"    python -m suite.search --space results/{model}/space.yaml") == 1
+    assert text.count("Each row again:") == 1
+
+
 def test_without_results_the_readme_says_so_and_without_marks_it_is_refused(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
