@@ -18,7 +18,7 @@ install: $(VENV)/.installed
 search: $(VENV)/.installed
 	$(BIN)/python -m suite.search --space $(SPACE)
 
-# A file of tests at a time goes to each of the JOBS processes; tests/conftest.py has the long ones first.
+# A file of tests at a time goes to each of the JOBS processes, those that run searches first (tests/conftest.py).
 test: $(VENV)/.installed-dev check
 	$(PYTEST) -m "not long"
 
