@@ -22,9 +22,9 @@ search: $(VENV)/.installed
 test: $(VENV)/.installed-dev check
 	$(PYTEST) -m "not long"
 
-# Searches that take minutes: the tutorial, a pool of GPUs, and losses of nodes, servers, disks and power.
+# What takes minutes: all committed results, and searches: the tutorial, a pool of GPUs, lost nodes, servers, disks, power.
 test-long: $(VENV)/.installed-dev
-	$(PYTEST) -m long tests/docs tests/suite
+	$(PYTEST) -m long tests/docs tests/reports tests/suite
 
 # The GPU kernel, on a GPU or interpreted on the CPU. Triton unpacks to 1 GB, so only this job has it; where
 # PyTorch brought its own, that one is used.

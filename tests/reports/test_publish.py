@@ -41,7 +41,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.timeout(900)  # it recomputes every committed run
+@pytest.mark.long  # it recomputes every committed run
+@pytest.mark.timeout(900)
 def test_committed_tables_are_those_of_the_committed_results(monkeypatch: pytest.MonkeyPatch) -> None:
     """The repository's own results, if there are any, and the summary in its README."""
     monkeypatch.chdir(ROOT)
