@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
 
 import jaxtyping
@@ -102,11 +103,15 @@ def annotations(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
 
 
 @pytest.mark.parametrize("folder", SHAPED)
-def test_public_arrays_have_shapes(folder: str) -> None:
+def test_public_arrays_have_shapes_that_are_executed(folder: str) -> None:
     for path in (ROOT / folder).rglob("*.py"):
-        file, body = path.relative_to(ROOT), ast.parse(path.read_text()).body
-        missing = {name for name, hint in annotations(body) if without_shape(hint)}
+        file, source = path.relative_to(ROOT), path.read_text()
+        missing = {name for name, hint in annotations(ast.parse(source).body) if without_shape(hint)}
         assert bool(missing) == (str(file) in WITHOUT_SHAPES), f"{file}: {missing}"
+        if "from jaxtyping" in source or "import jaxtyping" in source:
+            spec = find_spec(".".join(file.with_suffix("").parts))
+            assert spec is not None, file
+            assert "jaxtyping" in type(spec.loader).__module__, file
 
 
 def test_arrays_without_shapes_are_found() -> None:
