@@ -9,6 +9,7 @@ import pandas as pd
 
 from reports import published
 from reports.ablation.study import is_ablation
+from reports.data_size.told_apart import settings, told_apart
 from reports.load import side_by_side
 from reports.mae_table import build
 from reports.picture import slug
@@ -25,7 +26,8 @@ class SizeCurve:
     `label`, `kind` (measured or floor), `mae` (mean over the seeds), `sd`, `mae_low`, `mae_high`, `n_seeds`,
     `n_expected`, `epochs`, `params`, `run_ids`; models by their error at the largest number that they were
     trained on, floors last. Where a model was trained for several numbers of epochs, the fewer are curves of
-    their own ("..., trained less"). `commands`: those that give the runs again.
+    their own ("..., trained less"), and so are other settings ("..., learning rate 0.001"). `commands`: those
+    that give the runs again.
     """
 
     dataset: str
@@ -124,7 +126,7 @@ def _curve(key: Key, by_size: dict[int, list[RunFolder]]) -> SizeCurve:
         rows = rows.assign(train_crystals=size)
         floors = rows["kind"] == "floor"  # the same in each search
         tables += [rows[~floors], rows[floors].drop_duplicates("label")]
-    points = _told_apart(pd.concat(tables, ignore_index=True)[COLUMNS])
+    points = told_apart(pd.concat(tables, ignore_index=True)[[*COLUMNS, "settings"]])[COLUMNS]
     if (twice := points.duplicated(["label", "train_crystals"])).any():
         row = points[twice].iloc[0]
         raise ReportError(
@@ -155,23 +157,17 @@ def _rows(folders: Sequence[RunFolder], target: str, literature: pd.DataFrame) -
     results = side_by_side(folders)
     frame = build(results, literature).frame
     rows = frame[(frame["target"] == target) & (frame["split"] == "test") & (frame["kind"] != "published")]
-    return rows.assign(label=[_label(results.folders[row.experiment], row) for row in rows.itertuples()])
+    runs = [(results.folders[row.experiment], row) for row in rows.itertuples()]
+    return rows.assign(
+        label=[_label(folder, row) for folder, row in runs],
+        settings=[settings(folder, str(row.run_ids)) for folder, row in runs],
+    )
 
 
 def _label(folder: RunFolder, row: object) -> str:
     model, floor = row.model, row.kind == "floor"  # type: ignore[attr-defined]
     entries = folder.floors if floor else folder.search["models"]
     return f"{entries[model]['label']} (floor)" if floor else str(entries[model]["label"])
-
-
-def _told_apart(points: pd.DataFrame) -> pd.DataFrame:
-    """Gives the shorter ones of several trainings of a model at one number a label of their own."""
-    here = points.groupby(["label", "train_crystals"])["epochs"]
-    place = here.rank(method="dense", ascending=False).fillna(1)
-    less = place.map(
-        lambda at: "" if at == 1 else ", trained less" if at == 2 else f", trained less ({at:.0f})"
-    )
-    return points.assign(label=points["label"] + less)
 
 
 def _in_order(points: pd.DataFrame) -> pd.DataFrame:

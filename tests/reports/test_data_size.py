@@ -106,6 +106,39 @@ def test_a_shorter_training_is_another_curve(tmp_path: Path, capsys: pytest.Capt
     assert seen == {"CGCNN": "600 to 2,400", "CGCNN, trained less": "300 to 400", "SchNet": "600"}
 
 
+def test_other_settings_are_another_curve(tmp_path: Path) -> None:
+    made = runs(tmp_path, cgcnn={100: 0.4, 200: 0.3, 400: 0.2})
+    for size, errors, settings in (
+        (100, 0.9, {"layers": 3}),
+        (200, 0.8, {"layers": 3}),
+        (400, 0.7, {"layers": 5}),
+    ):
+        maker = RunFolderMaker(
+            errors={"cgcnn": errors},
+            name=f"other-{size}",
+            train=size,
+            split_hash=f"{size:064x}",
+            settings=settings,
+            **SMALL,
+        )
+        made.insert(0, maker.write(tmp_path / f"other-{size}"))
+    (curve,) = size_curves([read_run_folder(path) for path in made])
+    assert curve.labels == ["CGCNN", "CGCNN, layers 5", "CGCNN, layers 3"]
+    assert list(curve.of("CGCNN")["experiment"]) == ["cgcnn-100", "cgcnn-200", "cgcnn-400"]  # what most have
+    assert list(curve.of("CGCNN, layers 3")["train_crystals"]) == [100, 200]
+
+
+def test_settings_that_a_search_chose_for_each_size_are_one_curve(tmp_path: Path) -> None:
+    made = []
+    for size, layers in ((100, 3), (400, 5)):
+        maker = RunFolderMaker(
+            errors={"cgcnn": 0.3}, name=str(size), train=size, settings={"layers": layers}, **SMALL
+        )
+        made.append(maker.write(tmp_path / str(size)))
+    (curve,) = size_curves([read_run_folder(path) for path in made])
+    assert curve.labels == ["CGCNN"]
+
+
 def test_the_readme_has_a_table_of_sizes_and_its_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
