@@ -41,10 +41,13 @@ def _by_settings(points: pd.DataFrame) -> pd.DataFrame:
         usual = max(same["settings"], key=lambda each: common[each])  # the first of those that come as often
         for other in set(same["settings"]) - {usual}:
             rows = (points["label"] == label) & (points["settings"] == other)
-            labels[rows] = f"{label}, {_difference(other, usual)}"
+            labels[rows] = ", ".join([label, *_differences(other, usual)])
     return points.assign(label=labels)
 
 
-def _difference(other: Settings, usual: Settings) -> str:
-    """The settings of the first that the second has not: `learning rate 0.001`."""
-    return ", ".join(f"{term(name)} {with_unit(name, value)}" for name, value in sorted(other - usual))
+def _differences(other: Settings, usual: Settings) -> list[str]:
+    """The settings that both name and that differ: `learning rate 0.001`; versions record different ones."""
+    values = dict(usual)
+    return [
+        f"{term(name)} {with_unit(name, value)}" for name, value in sorted(other - usual) if name in values
+    ]

@@ -13,7 +13,7 @@ from reports.data_size.curve import size_curves
 from reports.data_size.plot import errors_by_size
 from reports.data_size.tables import printed_curve, sentences
 from reports.readme import BEGIN, END
-from reports.run_folder import read_run_folder
+from reports.run_folder import ReportError, read_run_folder
 from reports.tables import main as tables
 from reports.theme import THEMES
 
@@ -107,25 +107,38 @@ def test_a_shorter_training_is_another_curve(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_other_settings_are_another_curve(tmp_path: Path) -> None:
-    made = runs(tmp_path, cgcnn={100: 0.4, 200: 0.3, 400: 0.2})
+    made = []
     for size, errors, settings in (
+        (100, 0.4, {"layers": 2}),
+        (200, 0.3, {"layers": 2}),
+        (400, 0.2, {"layers": 2}),
         (100, 0.9, {"layers": 3}),
         (200, 0.8, {"layers": 3}),
         (400, 0.7, {"layers": 5}),
     ):
         maker = RunFolderMaker(
             errors={"cgcnn": errors},
-            name=f"other-{size}",
+            name=f"{size}-{settings['layers']}",
             train=size,
             split_hash=f"{size:064x}",
             settings=settings,
             **SMALL,
         )
-        made.insert(0, maker.write(tmp_path / f"other-{size}"))
+        made.insert(0, maker.write(tmp_path / f"{size}-{settings['layers']}"))
     (curve,) = size_curves([read_run_folder(path) for path in made])
     assert curve.labels == ["CGCNN", "CGCNN, layers 5", "CGCNN, layers 3"]
-    assert list(curve.of("CGCNN")["experiment"]) == ["cgcnn-100", "cgcnn-200", "cgcnn-400"]  # what most have
+    assert list(curve.of("CGCNN")["experiment"]) == ["100-2", "200-2", "400-2"]  # what most have
     assert list(curve.of("CGCNN, layers 3")["train_crystals"]) == [100, 200]
+
+
+def test_a_setting_that_one_run_does_not_record_tells_nothing_apart(tmp_path: Path) -> None:
+    made = runs(tmp_path, cgcnn={100: 0.4, 400: 0.2})
+    maker = RunFolderMaker(
+        errors={"cgcnn": 0.3}, name="later", train=400, split_hash=f"{400:064x}", settings={"new": 0}, **SMALL
+    )
+    made.append(maker.write(tmp_path / "later"))
+    with pytest.raises(ReportError, match="expected one error of CGCNN with 400 training crystals"):
+        size_curves([read_run_folder(path) for path in made])
 
 
 def test_settings_that_a_search_chose_for_each_size_are_one_curve(tmp_path: Path) -> None:
