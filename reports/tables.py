@@ -1,9 +1,9 @@
 """`python -m reports.tables [RESULTS] [--readme FILE] [--check]`: every committed table, built again.
 
 Goes through the run folders in RESULTS (default: results), writes the tables of each into its `report`, and
-the summary of all into the README, between two marks; its pictures lie in RESULTS. With `--check` nothing is
-written, and each difference is an error: text for text, numbers within what rounding in a sum explains on
-another machine, pictures within what another version draws.
+the summary of all into the README, between two marks; its pictures lie in RESULTS. A file that says the same
+is left alone: text for text, numbers within what rounding in a sum explains on another machine, pictures
+within what another version draws. With `--check` nothing is written, and each difference is an error.
 """
 
 import argparse
@@ -39,10 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"reports.tables: {error}", file=sys.stderr)
         return 2
     if not options.check:
-        for path, content in wanted.items():
+        stale = {path: content for path, content in wanted.items() if _differences(path, content)}
+        for path, content in stale.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        print(f"{len(wanted)} files written")
+        print(f"{len(stale)} of {len(wanted)} files written; the others say the same")
         return 0
     found = differences(wanted, options.results)
     for difference in found[:MOST_SHOWN]:
@@ -74,18 +75,19 @@ def rebuilt(results: Path, readme: Path) -> dict[Path, str | bytes]:
 
 def differences(wanted: dict[Path, str | bytes], results: Path) -> list[str]:
     """What the files say beside what they should; a file that is not there, or that nothing makes, is one."""
-    found = []
-    for path, content in wanted.items():
-        if not path.is_file():
-            found.append(f"{path}: no such file")
-        elif isinstance(content, bytes):
-            found += [] if _looks_like(path, content) else [f"{path}: another picture"]
-        else:
-            found += [f"{path}: {each}" for each in _compare(path, path.read_text(encoding="utf-8"), content)]
+    found = [each for path, content in wanted.items() for each in _differences(path, content)]
     reports = {path.parent for path in wanted if path.parent.name == "report"}
     present = {path for folder in reports for path in folder.iterdir() if path.is_file()}
     present |= set(results.glob("*.png"))  # of the summary
     return found + [f"{path}: made by nothing" for path in sorted(present - set(wanted))]
+
+
+def _differences(path: Path, content: str | bytes) -> list[str]:
+    if not path.is_file():
+        return [f"{path}: no such file"]
+    if isinstance(content, bytes):
+        return [] if _looks_like(path, content) else [f"{path}: another picture"]
+    return [f"{path}: {each}" for each in _compare(path, path.read_text(encoding="utf-8"), content)]
 
 
 def _looks_like(path: Path, content: bytes) -> bool:
