@@ -10,6 +10,8 @@
 import warnings
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from crystalformer.data.cell_names import AS_GIVEN, CELLS, PRIMITIVE
 from crystalformer.data.crystal import Crystal
 from crystalformer.sources.sites import arrays_of, structure_of
@@ -17,9 +19,16 @@ from crystalformer.sources.sites import arrays_of, structure_of
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
+STEPS_PER_UNIT = 2.0**32
+"""Lengths of a cell that was found are multiples of 2^-32 Å (2.3e-10), its coordinates of 2^-32: the last
+digits of what linear algebra finds depend on the processor, and what is stored must not. The steps are binary
+because a decimal number, as sources have them, hardly ever lies half way between two of them."""
+
 
 def with_cell(crystal: Crystal, cell: str) -> Crystal:
     """The same crystal described by another cell, see the module; mixed sites keep their fractions.
+
+    Coordinates are rounded (`STEPS_PER_UNIT`), the fractional ones into [0, 1): the same on every machine.
 
     Raises:
         ValueError: the cell cannot be found.
@@ -37,7 +46,12 @@ def with_cell(crystal: Crystal, cell: str) -> Crystal:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"crystal {crystal.id!r}: cell {cell}: not found ({reason[:200]})") from error
     lattice, frac_coords, numbers, mixed = arrays_of(found)
-    return Crystal(crystal.id, lattice, frac_coords, numbers, crystal.targets, crystal.split, mixed)
+    frac_coords = _rounded(frac_coords) % 1.0  # 1 - 1e-16 and 0 are the same place
+    return Crystal(crystal.id, _rounded(lattice), frac_coords, numbers, crystal.targets, crystal.split, mixed)
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    return np.rint(np.asarray(values, dtype=np.float64) * STEPS_PER_UNIT) / STEPS_PER_UNIT + 0.0  # no -0
 
 
 def _primitive(structure: "Structure") -> "Structure":

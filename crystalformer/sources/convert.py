@@ -24,7 +24,7 @@ from crystalformer.sources.records import DataError, Rejection, Source, distinct
 from crystalformer.sources.rejections import named, write_report
 from crystalformer.sources.structures import Rules
 
-CONVERSION = 3  # to be raised when the same source would give other crystals
+CONVERSION = 4  # to be raised when the same source would give other crystals
 
 
 @dataclass(frozen=True)

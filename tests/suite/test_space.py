@@ -281,7 +281,10 @@ def test_an_impossible_recipe_is_refused(tmp_path: Path, value: str, message: st
     "path", sorted((REPOSITORY / "search_spaces").glob("*.yaml")), ids=lambda path: path.name
 )
 def test_the_shipped_search_spaces_are_right(path: Path) -> None:
-    shared = re.search(r"path: \.\./(shared/\S+?)[},\s]", path.read_text())
+    text = path.read_text()
+    included = re.search(r"^include: (\S+)$", text, re.MULTILINE)
+    text += (path.parent / included[1]).read_text() if included else ""
+    shared = re.search(r"path: \.\./(shared/\S+?)[},\s]", text)
     if shared and not (REPOSITORY.parent / shared[1]).exists():
         pytest.skip(f"{shared[1]} is not beside the repository")
     space = load_space(path)

@@ -1,6 +1,9 @@
 """The cell that is stored: pymatgen's standard primitive one, Niggli's, or that of the source."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +45,35 @@ def test_another_cell_is_the_same_crystal(seed: int) -> None:
     lengths = np.linalg.norm(niggli.lattice, axis=1)
     assert lengths.max() < np.linalg.norm(skewed, axis=1).max()
     np.testing.assert_allclose(with_cell(niggli, "niggli").lattice, niggli.lattice, atol=1e-4)
+
+
+CELLS_OF_BUNDLED = """
+import hashlib
+from crystalformer.data.catalog import DATASETS
+from crystalformer.sources.bundled import read_bundled
+from crystalformer.sources.cells import with_cell
+
+digest = hashlib.sha256()
+for crystal in read_bundled(DATASETS["mp-elastic-2015"])[::12]:
+    found = with_cell(crystal, "primitive-standard")
+    digest.update(found.lattice.tobytes() + found.frac_coords.tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_a_cell_is_the_same_to_the_last_bit_on_another_processor() -> None:
+    """OpenBLAS with the code for a processor of 2004, without fused multiply-add, rounds otherwise."""
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", CELLS_OF_BUNDLED],
+            env={**os.environ, **core},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for core in ({}, {"OPENBLAS_CORETYPE": "Prescott"})
+    ]
+    assert found[0] == found[1]
 
 
 def test_mixed_sites_keep_their_fractions() -> None:
