@@ -19,16 +19,16 @@ from crystalformer.sources.sites import arrays_of, structure_of
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-STEPS_PER_UNIT = 2.0**32
-"""Lengths of a cell that was found are multiples of 2^-32 Å (2.3e-10), its coordinates of 2^-32: the last
-digits of what linear algebra finds depend on the processor, and what is stored must not. The steps are binary
+RESOLUTION = 2.0**-32
+"""Å and of a cell vector, 2.3e-10: what coordinates of a cell that was found are multiples of. The last
+digits of what linear algebra finds depend on the processor, and what is stored must not. The step is binary
 because a decimal number, as sources have them, hardly ever lies half way between two of them."""
 
 
 def with_cell(crystal: Crystal, cell: str) -> Crystal:
     """The same crystal described by another cell, see the module; mixed sites keep their fractions.
 
-    Coordinates are rounded (`STEPS_PER_UNIT`), the fractional ones into [0, 1): the same on every machine.
+    Coordinates are rounded (`RESOLUTION`), the fractional ones into [0, 1): the same on every machine.
 
     Raises:
         ValueError: the cell cannot be found.
@@ -51,7 +51,7 @@ def with_cell(crystal: Crystal, cell: str) -> Crystal:
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
-    return np.rint(np.asarray(values, dtype=np.float64) * STEPS_PER_UNIT) / STEPS_PER_UNIT + 0.0  # no -0
+    return np.rint(values / RESOLUTION) * RESOLUTION + 0.0  # no -0
 
 
 def _primitive(structure: "Structure") -> "Structure":
