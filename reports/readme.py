@@ -25,7 +25,9 @@ BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 NONE = "No results are committed yet."
 HOW_TO_READ = (
     "Means over the seeds; the interval is about other crystals. Bold: the lowest error of the models, where "
-    "a paired test, Holm-corrected, supports the difference to each other one; floors stand outside of it."
+    "a paired test, Holm-corrected, supports the difference to each other one; floors stand outside of it. "
+    "Trials × epochs: what was allowed, of which early stopping ends some; a row with fewer epochs than "
+    "another had less training."
 )
 
 Comparison = tuple[list[RunFolder], list[Task]]  # runs on the same crystals, and the tasks they share
@@ -94,8 +96,7 @@ def _dataset(comparisons: Sequence[Comparison], base: Path) -> str:
         table = build(results, published.load())
         tables += [_task(results, table, task, base) for task in tasks]
         commands += _commands(results)
-    again = "".join(f"    {command}\n" for command in sorted(set(commands)))
-    return "\n".join(tables) + f"\n{HOW_TO_READ}\n" + (f"\nEach row again:\n\n{again}" if again else "")
+    return "\n".join(tables) + f"\n{HOW_TO_READ}\n" + _folded("Each row again", sorted(set(commands)))
 
 
 def _task(results: Results, table: MaeTable, task: Task, base: Path) -> str:
@@ -125,9 +126,7 @@ def _sizes(curve: SizeCurve, picture: Path, base: Path) -> str:
     image = f"\n![{markdown_words(errors_by_size_alt(curve))}]({_relative(picture, base)})\n"
     table = printed_curve(curve)
     rows = tuple(replace(row, run_ids=()) for row in table.rows)
-    lines = [f"    {command}" for command in curve.commands]
-    again = "\nEach number again:\n\n" + "\n".join(lines) + "\n" if lines else ""
-    return markdown_table(replace(table, rows=rows)) + image + again
+    return markdown_table(replace(table, rows=rows)) + image + _folded("Each number again", curve.commands)
 
 
 def _rows(table: MaeTable, task: Task, split: str) -> pd.DataFrame:
@@ -178,6 +177,14 @@ def _commands(results: Results) -> list[str]:
     """One of each run: it gives the rows that the last column says are from there, in all tables."""
     searches = [folder.search for folder in results.folders.values()]
     return [search["command"] for search in searches if search.get("command")]
+
+
+def _folded(title: str, commands: Sequence[str]) -> str:
+    """The commands in a block that opens on a click, since they are longer than what they repeat."""
+    if not commands:
+        return ""
+    lines = "".join(f"    {command}\n" for command in commands)
+    return f"\n<details><summary>{title}</summary>\n\n{lines}\n</details>\n"
 
 
 def _ablation(folder: RunFolder, base: Path) -> str:

@@ -27,7 +27,7 @@ from crystalformer.training.loop import EpochRecord
 from suite.space.domains import Choice, Domain, Float, Integer
 
 _SCALARS = {
-    "train_mae": "mean absolute error over the training batches of the epoch",
+    "train_mae": "mean absolute error over the training batches of the epoch, each before its step",
     "val_mae": "mean absolute error on the validation split, of the weights that are kept",
     "val_mae_raw": "mean absolute error on the validation split, of the last step's weights",
     "lr": "learning rate of the epoch's last step",

@@ -171,7 +171,8 @@ def test_a_command_of_several_tables_is_said_once(place: Path) -> None:
     assert rows == [1, 0]
     for model in ("cgcnn", "crystalformer", "schnet"):
         assert text.count(f"    python -m suite.search --space results/{model}/space.yaml") == 1
-    assert text.count("Each row again:") == 1
+    assert text.count("<details><summary>Each row again</summary>\n\n    python -m suite.search") == 1
+    assert text.count("\n\n</details>\n") == 1
 
 
 def test_without_results_the_readme_says_so_and_without_marks_it_is_refused(
